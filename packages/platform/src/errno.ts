@@ -1,0 +1,19 @@
+/** errno, read at once after a failed call through a view on the thread's own cell. */
+import { constants } from 'node:os';
+import { libc, viewNative } from './ffi.ts';
+
+const cell = new Int32Array(viewNative(libc.__errno_location(), 4).buffer);
+
+export const EAGAIN = 11;
+
+/** errno of the foreign call just made on this thread. Any other call in between may change it. */
+export function lastErrno(): number {
+  return cell[0] as number;
+}
+
+const NAMES = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+
+/** `ECONNREFUSED` for 111; `errno 9999` for what this system has no name for. */
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `errno ${errno}`;
+}
