@@ -4,7 +4,18 @@ import { libc, viewNative } from './ffi.ts';
 
 const cell = new Int32Array(viewNative(libc.__errno_location(), 4).buffer);
 
+export const EINTR = 4;
 export const EAGAIN = 11;
+export const EEXIST = 17;
+export const ENFILE = 23;
+export const EMFILE = 24;
+export const EPIPE = 32;
+export const ENOBUFS = 105;
+export const ECONNABORTED = 103;
+export const ECONNRESET = 104;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
+export const EINPROGRESS = 115;
 
 /** errno of the foreign call just made on this thread. Any other call in between may change it. */
 export function lastErrno(): number {

@@ -1,0 +1,43 @@
+/** Every bound of the reactor, with its unit and why it is what it is. */
+
+/** Bytes one connection may move in a turn before the others get theirs (FFI rule 9). */
+export const READ_BUDGET_BYTES = 256 * 1024;
+/** Handshake steps in a turn. One costs up to a millisecond of CPU, and all pods of the node wait meanwhile. */
+export const HANDSHAKES_PER_TURN = 2;
+/** Connections taken from one listener in a turn. */
+export const ACCEPTS_PER_TURN = 64;
+/** Time spent on our own events before Node's loop runs; also how late a promise made in a callback may continue. */
+export const NODE_TURN_MS = 1;
+/** Longest sleep, as a safety net only: every reason to wake up is a descriptor or a timer. */
+export const WAIT_MAX_MS = 1000;
+/** Bytes a connection holds for a peer that does not read, before its writer is told to wait. */
+export const WRITE_QUEUE_BYTES = 256 * 1024;
+/** Sealed bytes that go out at once instead of at the end of the turn, so that the peer works meanwhile. */
+export const FLUSH_EAGER_BYTES = 128 * 1024;
+/** One unit of the native memory that holds queued bytes. */
+export const BLOCK_BYTES = 64 * 1024;
+/** Blocks are mapped this many at a time. */
+export const BLOCKS_PER_REGION = 32;
+/** All bytes that may wait for peers that do not read; above it no connection is accepted until it is less. */
+export const QUEUED_TOTAL_MAX_BYTES = 1024 * 1024 * 1024;
+/** Connections of one process; above it accepting pauses. Half of a usual descriptor limit of a million. */
+export const CONNECTIONS_MAX = 500_000;
+/** How long accepting pauses when the process is out of descriptors or over a budget. */
+export const ACCEPT_PAUSE_MS = 50;
+/** OpenSSL's read buffer while a connection receives; sixteen full records, given back when it is empty. */
+export const TLS_READ_BUFFER_BYTES = 17 * (16 * 1024 + 512);
+/** A write BIO that grew beyond this is taken from a connection that has been quiet for a sweep. */
+export const BIO_SMALL_BYTES = 16 * 1024;
+/** Grown write BIOs kept for the next connection that sends much. */
+export const BIO_POOL_MAX = 16;
+/** Period of giving back what quiet connections do not need. */
+export const SWEEP_MS = 1000;
+/** Connections that must have ended since the last time before free heap pages are returned to the system. */
+export const TRIM_AFTER_CLOSES = 64;
+/** Defaults of the deadlines that `ListenOptions` and `ConnectOptions` may set. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** As Istio's ztunnel for all dials of the data plane (Appendix A of its constants). */
+export const CONNECT_TIMEOUT_MS = 10_000;
+export const LISTEN_BACKLOG = 4096;
+/** Longest reason taken over from OpenSSL into an error. */
+export const TLS_REASON_MAX_CHARS = 300;

@@ -1,0 +1,54 @@
+/** What a handshake established, asked of an `SSL *` after it. */
+import { assert } from '@ambit/base/assert';
+import { libc, openssl } from './ffi.ts';
+import { Region } from './region.ts';
+
+/** Cap on the chain that a peer may send; a SPIFFE chain takes 2 to 4 KB. */
+export const CERTIFICATE_LIST_BYTES_MAX = 64 * 1024;
+const X509_V_OK = 0;
+const ALPN_BYTES_MAX = 255;
+/** Two pointers, then the bytes they are about. */
+const BYTES_AT = 16;
+
+const scratch = Region.map(BYTES_AT + CERTIFICATE_LIST_BYTES_MAX);
+
+/** A copy of the certificate that the peer proved to own, or null. Trust only what `negotiationFailure` let pass. */
+export function peerLeafDer(ssl: number): Uint8Array | null {
+  const certificate = openssl.SSL_get1_peer_certificate(ssl);
+  if (certificate === 0) return null;
+  try {
+    const lengthBytes = openssl.i2d_X509(certificate, 0);
+    assert(lengthBytes > 0 && lengthBytes <= CERTIFICATE_LIST_BYTES_MAX, 'OpenSSL holds certificates within the cap');
+    scratch.view.setBigUint64(0, BigInt(scratch.at(BYTES_AT, lengthBytes)), true);
+    openssl.i2d_X509(certificate, scratch.at(0, 8));
+    return scratch.bytes.slice(BYTES_AT, BYTES_AT + lengthBytes);
+  } finally {
+    openssl.X509_free(certificate);
+  }
+}
+
+/** '' when none was agreed. */
+export function selectedAlpn(ssl: number): string {
+  openssl.SSL_get0_alpn_selected(ssl, scratch.at(0, 8), scratch.at(8, 4));
+  const lengthBytes = scratch.view.getUint32(8, true);
+  if (lengthBytes === 0) return '';
+  assert(lengthBytes <= ALPN_BYTES_MAX, 'an ALPN name has at most 255 bytes');
+  libc.memmove(scratch.at(BYTES_AT, lengthBytes), Number(scratch.view.getBigUint64(0, true)), lengthBytes);
+  return Buffer.from(scratch.bytes.subarray(BYTES_AT, BYTES_AT + lengthBytes)).toString('latin1');
+}
+
+/** Why the peer's certificate was not accepted; null when it was, or when none was looked at. */
+export function verifyFailure(ssl: number): string | null {
+  const result = openssl.SSL_get_verify_result(ssl);
+  return result === X509_V_OK ? null : openssl.X509_verify_cert_error_string(result);
+}
+
+/**
+ * Why a finished handshake must still be refused, or null. OpenSSL lets a peer that takes no part in ALPN pass, which
+ * RFC 7301 allows and the mesh does not.
+ */
+export function negotiationFailure(ssl: number, alpn: string): string | null {
+  const selected = selectedAlpn(ssl);
+  if (selected === alpn) return null;
+  return selected === '' ? `the peer did not agree to ALPN ${alpn}` : `the peer chose ALPN ${selected}, not ${alpn}`;
+}
