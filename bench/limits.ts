@@ -4,7 +4,7 @@
 export const TARGET_IP = '127.0.0.3';
 
 /** One load against one subject, opening 10,000 HBONE connections at two handshakes each included. */
-export const LOAD_TIMEOUT_MS = 180_000;
+export const LOAD_TIMEOUT_MS = 300_000;
 
 /** From the last connection of a level to the reading of memory: buffers shrink and pools settle. */
 export const SETTLE_MS = 1500;

@@ -98,7 +98,7 @@ function idle(name: string, title: string, unpooled: boolean): NamedLoad {
       less('pssMB2', 'PSS with all, MB'),
       less('rssMBClosed', 'RSS after closing, MB'),
       less('kBEach', 'kB each, both ends'),
-      less('kBEndpoint', 'kB per endpoint'),
+      ...(unpooled ? [less('kBEndpoint', 'kB per HBONE endpoint')] : []),
       less('kBClient', 'kB each, client side'),
       less('kBServer', 'kB each, server side'),
     ],

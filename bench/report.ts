@@ -15,7 +15,8 @@ export function report(plan: Plan, results: Results, baseline: Saved | null): st
   const rows: string[][] = [heading];
   for (const load of plan.loads) {
     const row = results[load.name] as Record<string, Cell>;
-    rows.push([load.title]);
+    const anyFailed = names.some((name) => (row[name]?.failures.length ?? 0) > 0);
+    rows.push(anyFailed ? [load.title, ...names.map((name) => failuresText(row[name]))] : [load.title]);
     for (const figure of load.figures) {
       const cells = names.map((name) => valueText(row[name], figure));
       if (cells.every((cell) => cell === NOTHING)) continue;
@@ -40,9 +41,14 @@ function values(cell: Cell | undefined, figure: Figure): readonly number[] {
 
 function valueText(cell: Cell | undefined, figure: Figure): string {
   const { median, min, max } = spread(values(cell, figure));
-  if (Number.isNaN(median)) return cell !== undefined && cell.failures.length > 0 ? 'failed' : NOTHING;
+  if (Number.isNaN(median)) return NOTHING;
   const text = (value: number): string => value.toFixed(figure.digits);
   return min === max ? text(median) : `${text(median)} (${text(min)}-${text(max)})`;
+}
+
+function failuresText(cell: Cell | undefined): string {
+  const failed = cell?.failures.length ?? 0;
+  return failed === 0 ? '' : `${failed} failed`;
 }
 
 function ratioText(ratio: number): string {

@@ -72,16 +72,23 @@ async function runRound(plan: Plan, round: number, bench: Bench): Promise<void> 
       const cell = bench.results[load.name]?.[subject.name] as Cell;
       if (cell.notRun !== null) continue;
       bench.progress(`round ${round + 1}/${plan.rounds}  ${load.name}  ${subject.name}`);
+      // Memory is read on processes that have done nothing else.
       const alone = load.full.kind === 'idle';
       let running: RunningSubject | undefined;
       try {
-        running = alone ? undefined : shared.get(subject);
+        if (alone) {
+          await shared.get(subject)?.stop();
+          shared.delete(subject);
+        }
+        running = shared.get(subject);
         running ??= await subject.start(bench.children, { unpooled: load.unpooled, split: alone });
         if (!alone) shared.set(subject, running);
         keep(cell, load, await runLoad(sized(load, plan, running), running, bench, plan.quick));
       } catch (error) {
         keep(cell, load, null);
-        cell.failures.push(error instanceof Error ? error.message : String(error));
+        const complaint = running?.complaint() ?? '';
+        const message = error instanceof Error ? error.message : String(error);
+        cell.failures.push(complaint === '' ? message : `${message} (it says: ${complaint})`);
         bench.progress(`  failed: ${cell.failures.at(-1)}`);
         // Whatever state it is in now, the next load gets a fresh one.
         if (running !== undefined && !alone) await running.stop();

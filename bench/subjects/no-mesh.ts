@@ -4,5 +4,12 @@ import type { Subject } from './subject.ts';
 export const noMesh: Subject = {
   name: 'no-mesh',
   unavailable: (unpooled) => (unpooled ? 'there is no HBONE without a mesh' : null),
-  start: async () => ({ entry: null, pids: [], split: false, descriptorsEach: 1, stop: async () => {} }),
+  start: async () => ({
+    entry: null,
+    pids: [],
+    split: false,
+    descriptorsEach: 1,
+    complaint: () => '',
+    stop: async () => {},
+  }),
 };

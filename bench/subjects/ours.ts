@@ -1,6 +1,10 @@
 /** The product's engine with verification on: SOCKS5 in, HBONE in mutual TLS to itself, plain TCP to the target. */
 import { join } from 'node:path';
+import { LocalAuthority } from '@ambit/identity/local-authority';
+import { formatIdentity } from '@ambit/model/identity';
+import type { SocketAddress } from '@ambit/net/engine';
 import type { Child, Children } from '../children.ts';
+import { BENCH_IDENTITY, type ProxyConfig } from './ours-config.ts';
 import { START_TIMEOUT_MS, type Subject } from './subject.ts';
 
 const PROXY = join(import.meta.dirname, 'ours-proxy.ts');
@@ -9,40 +13,47 @@ export const ours: Subject = {
   name: 'ours',
   unavailable: () => null,
   start: async (children, { unpooled, split }) => {
-    const pooling = unpooled ? 'unpooled' : 'pooled';
+    const authority = await LocalAuthority.create({ nowMs: Date.now });
+    const proxy = async (role: ProxyConfig['role'], exit: SocketAddress | null): Promise<Started> => {
+      const { certificateChainPem, privateKeyPem } = await authority.issue(formatIdentity(BENCH_IDENTITY));
+      const material = { certificateChainPem, privateKeyPem, rootsPem: authority.rootsPem, alpn: 'h2' };
+      return start(children, { role, unpooled, material, exit });
+    };
     if (!split) {
-      const both = await start(children, ['both', pooling]);
+      const both = await proxy('both', null);
       return {
         entry: both.address,
         pids: [both.child.pid],
         split: false,
         descriptorsEach: unpooled ? 4 : 2,
+        complaint: () => both.child.complaint(),
         stop: () => both.child.stop(),
       };
     }
-    const exit = await start(children, ['exit', pooling]);
-    const entry = await start(children, ['entry', pooling, String(exit.address.port)]);
-    const stop = async (): Promise<void> => {
-      await entry.child.stop();
-      await exit.child.stop();
-    };
+    const exit = await proxy('exit', null);
+    const entry = await proxy('entry', exit.address);
     return {
       entry: entry.address,
       pids: [entry.child.pid, exit.child.pid],
       split: true,
       descriptorsEach: unpooled ? 2 : 1,
-      stop,
+      complaint: () => `${entry.child.complaint()} ${exit.child.complaint()}`.trim(),
+      stop: async () => {
+        await entry.child.stop();
+        await exit.child.stop();
+      },
     };
   },
 };
 
 interface Started {
   readonly child: Child;
-  readonly address: { readonly ip: string; readonly port: number };
+  readonly address: SocketAddress;
 }
 
-/** The proxy says on one line where it listens. */
-async function start(children: Children, args: readonly string[]): Promise<Started> {
-  const child = children.start(process.execPath, [PROXY, ...args]);
-  return { child, address: JSON.parse(await child.line(START_TIMEOUT_MS)) as Started['address'] };
+/** The configuration goes over stdin, because it holds a private key; the answer says where the proxy listens. */
+async function start(children: Children, config: ProxyConfig): Promise<Started> {
+  const child = children.start(process.execPath, [PROXY]);
+  child.tell(`${JSON.stringify(config)}\n`);
+  return { child, address: JSON.parse(await child.line(START_TIMEOUT_MS)) as SocketAddress };
 }

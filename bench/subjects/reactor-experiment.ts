@@ -35,6 +35,7 @@ export const reactorExperiment: Subject = {
       pids: [child.pid],
       split: false,
       descriptorsEach: 2,
+      complaint: () => child.complaint(),
       stop: () => child.stop(),
     };
   },

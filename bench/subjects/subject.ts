@@ -18,6 +18,8 @@ export interface RunningSubject {
   readonly split: boolean;
   /** Descriptors that an idle application connection costs the process that needs most of them. */
   readonly descriptorsEach: number;
+  /** The last it said on stderr; empty when nothing. */
+  complaint(): string;
   stop(): Promise<void>;
 }
 

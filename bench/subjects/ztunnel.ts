@@ -75,6 +75,7 @@ export const ztunnel: Subject = {
       pids: [child.pid],
       split: false,
       descriptorsEach: unpooled ? 4 : 2,
+      complaint: () => child.complaint(),
       stop: () => child.stop(),
     };
   },

@@ -23,7 +23,10 @@ export interface CopyObserver {
   onDone(result: CopyResult): void;
 }
 
-/** Call it while both streams may still be given a receiver; bytes that came before are the caller's to have written. */
+/**
+ * Takes over both streams, which must be open. What an earlier receiver saw of one is its to pass on: bytes before this
+ * call, an end after it by `end()` of the other.
+ */
 export function copy(client: Duplex, upstream: Duplex, observer: CopyObserver): CopyPair {
   return new CopyPair(client, upstream, observer);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import test from 'node:test';
 import fc from 'fast-check';
-import { formatSocketAddress, ipFamily, readSockaddr, writeSockaddr } from './address.ts';
+import { ipFamily, readSockaddr, writeSockaddr } from './address.ts';
 
 const view = new DataView(new ArrayBuffer(64));
 const bytes = new Uint8Array(view.buffer);
@@ -24,9 +24,12 @@ test('an IPv6 address is laid out as struct sockaddr_in6, without flow label and
   assert.deepEqual(readSockaddr(view, 4), { ip: '2001:db8::1:0:2', port: 443 });
 });
 
-test('an IPv4-mapped IPv6 address reads as IPv4', () => {
-  assert.equal(writeSockaddr(view, 0, '::ffff:10.1.2.3', 80), 28);
+test('an IPv4-mapped IPv6 address is IPv4: as the kernel writes it, and as text', () => {
+  bytes.set([10, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3, 0, 0, 0, 0]);
   assert.deepEqual(readSockaddr(view, 0), { ip: '10.1.2.3', port: 80 });
+  assert.equal(writeSockaddr(view, 0, '::ffff:10.1.2.4', 80), 16);
+  assert.deepEqual(readSockaddr(view, 0), { ip: '10.1.2.4', port: 80 });
+  assert.deepEqual(['::ffff:10.1.2.4', '10.1.2.4', '::1'].map(ipFamily), [4, 4, 6]);
 });
 
 test('every address and port survives the way into memory and back', () => {
@@ -66,9 +69,4 @@ test('what is not an address or a port never becomes a system call', () => {
     assert.throws(() => writeSockaddr(view, 0, ip, 1), /valid/, ip);
   }
   for (const port of [-1, 65536, 1.5, Number.NaN]) assert.throws(() => writeSockaddr(view, 0, '::1', port), /65535/);
-});
-
-test('text of an address with its port puts IPv6 in brackets', () => {
-  assert.equal(formatSocketAddress('10.0.0.1', 80), '10.0.0.1:80');
-  assert.equal(formatSocketAddress('::1', 80), '[::1]:80');
 });

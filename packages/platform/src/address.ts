@@ -3,7 +3,7 @@
  * that one text names one host whatever kind of socket saw it (as Istio's ztunnel canonicalises).
  */
 import { assert } from '@ambit/base/assert';
-import { formatIp, parseIp } from './ip-text.ts';
+import { formatIp, parseIp } from '@ambit/wire/ip';
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -44,22 +44,12 @@ export function readSockaddr(view: DataView, offset: number): SocketAddress {
   assert(family === AF_INET || family === AF_INET6, `a socket address is IPv4 or IPv6, not family ${family}`);
   const port = view.getUint16(offset + 2);
   const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, family === AF_INET ? 8 : 24);
-  if (family === AF_INET) return { ip: formatIp(bytes, 4, 4), port };
-  return { ip: isMapped(view, offset + 8) ? formatIp(bytes, 20, 4) : formatIp(bytes, 8, 16), port };
+  return { ip: family === AF_INET ? formatIp(bytes, 4, 4) : formatIp(bytes, 8, 16), port };
 }
 
-/** The kind of socket that an address needs. */
+/** The kind of socket that an address needs: IPv4 for an IPv4-mapped one too. */
 export function ipFamily(ip: string): IpFamily {
-  return ip.includes(':') ? 6 : 4;
-}
-
-/** `10.0.0.1:80`, `[::1]:80`. */
-export function formatSocketAddress(ip: string, port: number): string {
-  return ipFamily(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`;
-}
-
-function isMapped(view: DataView, offset: number): boolean {
-  return view.getUint32(offset) === 0 && view.getUint32(offset + 4) === 0 && view.getUint32(offset + 8) === 0xffff;
+  return ip.includes(':') && parseIp(ip)?.length === 16 ? 6 : 4;
 }
 
 function copy(view: DataView, offset: number, bytes: Uint8Array): void {

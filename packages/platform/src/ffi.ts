@@ -20,7 +20,6 @@ const LIBC = {
   epoll_wait: 'int epoll_wait(int, uint64, int, int)',
   eventfd: 'int eventfd(uint32, int)',
   fcntl: 'int fcntl(int, int, int64)',
-  fstat: 'int fstat(int, uint64)',
   getpeername: 'int getpeername(int, uint64, uint64)',
   getrlimit: 'int getrlimit(int, uint64)',
   getsockname: 'int getsockname(int, uint64, uint64)',
@@ -35,6 +34,7 @@ const LIBC = {
   munmap: 'int munmap(uint64, size_t)',
   open: 'int open(str, int, int)',
   pipe2: 'int pipe2(uint64, int)',
+  prlimit: 'int prlimit(int, int, uint64, uint64)',
   read: 'int64 read(int, uint64, size_t)',
   recvmsg: 'int64 recvmsg(int, uint64, int)',
   sendmsg: 'int64 sendmsg(int, uint64, int)',
@@ -126,18 +126,44 @@ type Takes<Prototype extends string> = Prototype extends `${string}(str${string}
     : (...args: number[]) => Returns<Prototype>;
 type Functions<Table extends Signatures> = { readonly [Name in keyof Table]: Takes<Table[Name]> };
 
-function bind<Table extends Signatures>(library: ReturnType<typeof koffi.load>, table: Table): Functions<Table> {
+type Library = ReturnType<typeof koffi.load>;
+
+/** What this process lacks of the tables. Calling one throws, so preflight.ts refuses to start where this is not empty. */
+const missing: string[] = [];
+export const missingSymbols: readonly string[] = missing;
+
+/** Direct koffi functions in a plain object, so that a call costs nothing but itself. */
+function bind<Table extends Signatures>(libraryName: string | null, table: Table): Functions<Table> {
+  const library = load(libraryName);
   const functions: Record<string, unknown> = {};
-  for (const [name, prototype] of Object.entries(table)) functions[name] = library.func(prototype);
+  for (const [name, prototype] of Object.entries(table)) functions[name] = find(library, name, prototype);
   return functions as Functions<Table>;
 }
 
-export const libc = bind(koffi.load('libc.so.6'), LIBC);
+function load(libraryName: string | null): Library | null {
+  try {
+    return koffi.load(libraryName);
+  } catch {
+    return null;
+  }
+}
 
-const self = koffi.load(null);
+function find(library: Library | null, name: string, prototype: string): unknown {
+  try {
+    if (library !== null) return library.func(prototype);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('Cannot find function'))) throw error;
+  }
+  missing.push(name);
+  return () => {
+    throw new Error(`${name} is not there, and preflight was not asked`);
+  };
+}
+
+export const libc = bind('libc.so.6', LIBC);
 /** Never the system's libssl beside node's own: their symbols mix and SSL_CTX_new returns 0. */
-export const openssl = bind(self, OPENSSL);
-export const libuv = bind(self, LIBUV);
+export const openssl = bind(null, OPENSSL);
+export const libuv = bind(null, LIBUV);
 
 /** A view over `lengthBytes` of native memory at `address`, which must outlive every use of the view. */
 export function viewNative(address: number | bigint, lengthBytes: number): Uint8Array<ArrayBuffer> {

@@ -4,6 +4,7 @@
  */
 import { assert } from '@ambit/base/assert';
 import { openssl, registerCallback } from './ffi.ts';
+import { ALPN_NAMES_MAX } from './limits.ts';
 import { Region } from './region.ts';
 
 export interface AlpnList {
@@ -11,8 +12,6 @@ export interface AlpnList {
   readonly lengthBytes: number;
 }
 
-/** A program demands few protocols (`h2`, `istio`): this bounds what is never freed. */
-const PROTOCOLS_MAX = 8;
 const SLOT_BYTES = 256;
 const OPENSSL_NPN_NEGOTIATED = 1;
 const SSL_TLSEXT_ERR_OK = 0;
@@ -20,7 +19,7 @@ const SSL_TLSEXT_ERR_ALERT_FATAL = 2;
 const CALLBACK =
   'int ambit_alpn_select(uint64 ssl, uint64 out, uint64 out_length, uint64 offered, uint32 offered_length, uint64 argument)';
 
-const region = Region.map(PROTOCOLS_MAX * SLOT_BYTES);
+const region = Region.map(ALPN_NAMES_MAX * SLOT_BYTES);
 const lists = new Map<string, AlpnList>();
 let callbackAddress: number | undefined;
 
@@ -30,7 +29,7 @@ export function alpnList(protocol: string): AlpnList {
   if (known !== undefined) return known;
   const name = Buffer.from(protocol, 'latin1');
   assert(name.length > 0 && name.length < SLOT_BYTES, 'an ALPN name has 1 to 255 bytes');
-  assert(lists.size < PROTOCOLS_MAX, `a program uses at most ${PROTOCOLS_MAX} ALPN names`);
+  assert(lists.size < ALPN_NAMES_MAX, `a program uses at most ${ALPN_NAMES_MAX} ALPN names`);
   const offset = lists.size * SLOT_BYTES;
   region.bytes[offset] = name.length;
   region.bytes.set(name, offset + 1);

@@ -6,6 +6,7 @@ import { connect, createServer, type SecureVersion, type TLSSocket } from 'node:
 import { type Minted, mintRoot, mintWorkload } from './certificates.fixture.ts';
 import { openssl } from './ffi.ts';
 import { NativeTlsContext } from './openssl.ts';
+import { accepted } from './socket.fixture.ts';
 import * as socket from './socket.ts';
 import { type End, step } from './tls-pair.fixture.ts';
 
@@ -82,8 +83,7 @@ async function fromNodeClient(change: object): Promise<{ end: End; clientError: 
     client.on('error', (error) => resolve(error.message));
     client.once('close', () => resolve(null));
   });
-  let fd = socket.acceptSocket(listener);
-  for (; fd < 0; fd = socket.acceptSocket(listener)) await sleep(1);
+  const fd = await accepted(listener);
   const end = await drive(fd, openssl.SSL_set_accept_state);
   await sleep(10);
   openssl.SSL_free(end.ssl);

@@ -1,11 +1,10 @@
 /** PEM (RFC 7468) into OpenSSL objects, and the one error for material that cannot be used. */
 import { AmbitError } from '@ambit/base/errors';
 import { openssl } from './ffi.ts';
+import { PEM_BYTES_MAX } from './limits.ts';
 import { drainTlsErrors } from './openssl-errors.ts';
 import { Region } from './region.ts';
 
-/** A bundle of a hundred roots takes 200 KB; more is a mistake, and the memory is kept. */
-const PEM_BYTES_MAX = 1 << 20;
 const ERR_LIB_PEM = 9;
 const PEM_R_NO_START_LINE = 108;
 

@@ -1,10 +1,9 @@
 /** What a handshake established, asked of an `SSL *` after it. */
 import { assert } from '@ambit/base/assert';
 import { libc, openssl } from './ffi.ts';
+import { CERTIFICATE_LIST_BYTES_MAX } from './limits.ts';
 import { Region } from './region.ts';
 
-/** Cap on the chain that a peer may send; a SPIFFE chain takes 2 to 4 KB. */
-export const CERTIFICATE_LIST_BYTES_MAX = 64 * 1024;
 const X509_V_OK = 0;
 const ALPN_BYTES_MAX = 255;
 /** Two pointers, then the bytes they are about. */

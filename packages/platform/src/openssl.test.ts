@@ -253,7 +253,8 @@ test('sessions outlive their context’s release, and a released context is not 
 
 test('an error left by one connection kills another unless the queue is cleared first (FFI rule 1)', () => {
   const pair = shakeHands(good(), good());
-  const queueOneError = () => assert.equal(openssl.PEM_read_bio_X509(openssl.BIO_new(openssl.BIO_s_mem()), 0, 0, 0), 0);
+  const empty = openssl.BIO_new(openssl.BIO_s_mem());
+  const queueOneError = () => assert.equal(openssl.PEM_read_bio_X509(empty, 0, 0, 0), 0);
   const [sslErrorSsl, sslErrorWantRead] = [1, 2];
   const readNothing = () => openssl.SSL_get_error(pair.client.ssl, openssl.SSL_read(pair.client.ssl, 0, 0));
   openssl.ERR_clear_error();
@@ -263,5 +264,6 @@ test('an error left by one connection kills another unless the queue is cleared 
   const healthy = readNothing();
   assert.deepEqual({ poisoned, healthy }, { poisoned: sslErrorSsl, healthy: sslErrorWantRead });
   assert.equal(transfer(pair.server, pair.client, 'unharmed'), 'unharmed');
+  openssl.BIO_free(empty);
   pair.free();
 });

@@ -4,10 +4,10 @@
  */
 import { assert } from '@ambit/base/assert';
 import { openssl } from './ffi.ts';
+import { CERTIFICATE_LIST_BYTES_MAX } from './limits.ts';
 import { alpnList, selectAlpn } from './openssl-alpn.ts';
 import { drainTlsErrors } from './openssl-errors.ts';
 import { freeCertificates, MaterialScratch, materialError, readCertificates, readPrivateKey } from './openssl-pem.ts';
-import { CERTIFICATE_LIST_BYTES_MAX } from './openssl-session.ts';
 
 export { drainTlsErrors } from './openssl-errors.ts';
 export { negotiationFailure, peerLeafDer, selectedAlpn, verifyFailure } from './openssl-session.ts';
@@ -21,6 +21,8 @@ const GROUPS = 'X25519:P-256:P-384';
 
 const TLS1_3_VERSION = 0x0304;
 const SSL_OP_NO_TICKET = 0x4000;
+/** RFC 8879, which this OpenSSL does unasked: Brotli takes 6 ms of a handshake's 8 to save 200 bytes. */
+const SSL_OP_NO_CERTIFICATE_COMPRESSION = 2 ** 32 + 2 ** 33;
 const SSL_VERIFY_NONE = 0;
 const SSL_VERIFY_PEER_REQUIRED = 1 | 2;
 const SSL_SESS_CACHE_OFF = 0;
@@ -123,7 +125,7 @@ function configure(context: number, options: NativeTlsOptions, material: Materia
   if (control(CTRL.groups, 0, material.text(groups).address) !== 1) {
     throw materialError(`the groups ${JSON.stringify(groups)} are not understood`, drainTlsErrors());
   }
-  openssl.SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  openssl.SSL_CTX_set_options(context, SSL_OP_NO_TICKET + SSL_OP_NO_CERTIFICATE_COMPRESSION);
   control(CTRL.sessionCacheMode, SSL_SESS_CACHE_OFF);
   control(CTRL.mode, SSL_MODE_MOVING_RELEASE | SSL_MODE_NO_AUTO_CHAIN);
   control(CTRL.certificateListBytesMax, CERTIFICATE_LIST_BYTES_MAX);

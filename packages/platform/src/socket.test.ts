@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import test from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EAGAIN, ECONNREFUSED, lastErrno } from './errno.ts';
 import { libc } from './ffi.ts';
 import { Region } from './region.ts';
+import { accepted, eventually } from './socket.fixture.ts';
 import * as socket from './socket.ts';
 
 const region = Region.map(4096);
@@ -17,15 +17,6 @@ function listening(ip: string, port = 0): number {
   socket.bindSocket(fd, ip, port);
   socket.listenSocket(fd, 16);
   return fd;
-}
-
-async function accepted(listener: number): Promise<number> {
-  for (;;) {
-    const fd = socket.acceptSocket(listener);
-    if (fd >= 0) return fd;
-    assert.equal(fd, -EAGAIN);
-    await sleep(1);
-  }
 }
 
 for (const ip of ['127.0.0.1', '::1']) {
@@ -60,12 +51,8 @@ test('a refused connection is told by connectSocket or, once known, by takeSocke
   const { port } = socket.localAddress(listener);
   socket.closeDescriptor(listener);
   const client = socket.openSocket({ family: 4, type: 'stream' });
-  let errno = socket.connectSocket(client, '127.0.0.1', port);
-  for (let i = 0; errno === 0 && i < 1000; i++) {
-    await sleep(1);
-    errno = socket.takeSocketError(client);
-  }
-  assert.equal(errno, ECONNREFUSED);
+  const errno = socket.connectSocket(client, '127.0.0.1', port);
+  assert.equal(await eventually(() => errno || socket.takeSocketError(client) || null), ECONNREFUSED);
   assert.equal(socket.takeSocketError(client), 0);
   socket.closeDescriptor(client);
 });
@@ -182,13 +169,13 @@ test('a linger reset makes the peer see a reset, a write shutdown makes it see a
 test('running out of descriptors is -EMFILE for accept and an error with a hint elsewhere', async () => {
   const program = `
     import { libc } from '@ambit/platform/ffi';
+    import { Region } from '@ambit/platform/region';
     import * as s from '@ambit/platform/socket';
-    import { setTimeout as sleep } from 'node:timers/promises';
-    const l = s.openSocket({ family: 4, type: 'stream' });
+        const l = s.openSocket({ family: 4, type: 'stream' });
     s.bindSocket(l, '127.0.0.1', 0); s.listenSocket(l, 4);
     const c = s.openSocket({ family: 4, type: 'stream' });
     s.connectSocket(c, '127.0.0.1', s.localAddress(l).port);
-    await sleep(20);
+    while (libc.write(c, Region.map(4096).address, 1) < 0) await sleep(1);
     let hint; try { for (;;) s.eventfd(); } catch (e) { hint = e.errnoName + ' ' + e.hint; }
     const accepted = s.acceptSocket(l);
     process.stdout.write(JSON.stringify({ hint, accepted }));`;

@@ -3,10 +3,10 @@
  * non-blocking. Calls that set something up throw `SystemCallError`; calls that fail in ordinary traffic return errno.
  */
 import { assert } from '@ambit/base/assert';
+import { formatIpPort } from '@ambit/wire/ip';
 import {
   AF_INET,
   AF_INET6,
-  formatSocketAddress,
   type IpFamily,
   readSockaddr,
   SOCKADDR_IN6_BYTES,
@@ -25,9 +25,8 @@ export { SystemCallError } from './system-call-error.ts';
 
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
-const EFD_NONBLOCK_CLOEXEC = 0o2004000;
-const O_NONBLOCK_CLOEXEC = 0o2004000;
+/** SOCK_, EFD_ and O_ flags have the same values. */
+const NONBLOCK_CLOEXEC = 0o2004000;
 const EBADF = 9;
 const SHUT_WR = 1;
 
@@ -46,7 +45,7 @@ export interface SocketOptions {
 
 export function openSocket(options: SocketOptions): number {
   const domain = options.family === 4 ? AF_INET : AF_INET6;
-  const type = (options.type === 'stream' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK_CLOEXEC;
+  const type = (options.type === 'stream' ? SOCK_STREAM : SOCK_DGRAM) | NONBLOCK_CLOEXEC;
   const { namespaceFd } = options;
   const fd =
     namespaceFd === undefined ? makeSocket(domain, type) : withinNamespace(namespaceFd, () => makeSocket(domain, type));
@@ -55,7 +54,7 @@ export function openSocket(options: SocketOptions): number {
     try {
       setMark(fd, options.mark);
     } catch (error) {
-      libc.close(fd);
+      closeDescriptor(fd);
       throw error;
     }
   }
@@ -65,7 +64,7 @@ export function openSocket(options: SocketOptions): number {
 export function bindSocket(fd: number, ip: string, port: number): void {
   const length = writeSockaddr(scratch.view, 0, ip, port);
   if (libc.bind(fd, scratch.at(0, length), length) === 0) return;
-  throw new SystemCallError('bind', lastErrno(), formatSocketAddress(ip, port));
+  throw new SystemCallError('bind', lastErrno(), formatIpPort(ip, port));
 }
 
 export function listenSocket(fd: number, backlog: number): void {
@@ -83,7 +82,7 @@ export function connectSocket(fd: number, ip: string, port: number): number {
 
 /** The new descriptor, or -errno. */
 export function acceptSocket(fd: number): number {
-  const accepted = libc.accept4(fd, 0, 0, SOCK_NONBLOCK_CLOEXEC);
+  const accepted = libc.accept4(fd, 0, 0, NONBLOCK_CLOEXEC);
   return accepted < 0 ? -lastErrno() : accepted;
 }
 
@@ -121,13 +120,13 @@ export interface Pipe {
 }
 
 export function pipe(): Pipe {
-  if (libc.pipe2(scratch.at(0, 8), O_NONBLOCK_CLOEXEC) !== 0)
+  if (libc.pipe2(scratch.at(0, 8), NONBLOCK_CLOEXEC) !== 0)
     throw new SystemCallError('pipe2', lastErrno(), 'for a pipe');
   return { readFd: scratch.view.getInt32(0, true), writeFd: scratch.view.getInt32(4, true) };
 }
 
 export function eventfd(): number {
-  const fd = libc.eventfd(0, EFD_NONBLOCK_CLOEXEC);
+  const fd = libc.eventfd(0, NONBLOCK_CLOEXEC);
   if (fd < 0) throw new SystemCallError('eventfd', lastErrno(), 'for a wake-up');
   return fd;
 }

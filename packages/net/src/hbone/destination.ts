@@ -6,13 +6,12 @@
  * A connection is used until checking it out fills it (active + 1 >= cap): then it leaves for good, carries its streams
  * to their end, and the next tunnel dials. `sessions` holds what may still be checked out, `all` what lives.
  */
-import type { AmbitError } from '@ambit/base/errors';
+import { AmbitError } from '@ambit/base/errors';
 import type { Http2Options } from '@ambit/wire/http2';
-import type { Connection, ConnectResult, Engine, EngineTimer, Receiver } from '../engine.ts';
-import { addressText } from '../errors.ts';
+import type { Connection, ConnectResult, Engine, EngineTimer } from '../engine.ts';
 import type { HboneLimits } from '../limits.ts';
-import { HboneStatusError, hboneError } from './errors.ts';
-import { serverIdentity } from './peer-identity.ts';
+import { hboneError } from './errors.ts';
+import { DEAF, serverIdentity } from './peer-identity.ts';
 import { HboneSession, type SessionOwner } from './session.ts';
 import type { Tunnel, TunnelQueue, TunnelRequest } from './tunnel.ts';
 
@@ -22,10 +21,12 @@ export const HBONE_PORT = 15008;
 export interface PoolCounters {
   /** Open now. */
   connections: number;
+  /** Running now. */
+  dialing: number;
   dials: number;
   dialsFailed: number;
-  /** Tunnels asked for on a connection that was there. */
-  reused: number;
+  /** CONNECTs sent; less the dials, what sharing saved. */
+  asked: number;
   /** Connections that left because checking them out filled them. */
   retired: number;
   idleReleased: number;
@@ -50,10 +51,10 @@ export interface DestinationHost {
   readonly draining: boolean;
   /** Room for one more connection, made by releasing an idle one if need be. */
   makeRoom(): boolean;
-  sessionIdle(session: HboneSession): void;
+  sessionIdle(session: HboneSession, destination: Destination): void;
   sessionBusy(session: HboneSession): void;
   /** Nothing is left of this destination. */
-  remove(key: string): void;
+  remove(key: string, destination: Destination): void;
 }
 
 export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
@@ -62,18 +63,21 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
   readonly http2Options: Http2Options;
   lastDialError: AmbitError | null = null;
   readonly #key: string;
+  /** Any request of this key: its address and identities are those of all. */
+  readonly #server: TunnelRequest;
   readonly #host: DestinationHost;
   readonly #waiting = new Set<Tunnel>();
   readonly #all = new Set<HboneSession>();
   /** May be checked out; the newest last. */
-  #sessions: HboneSession[] = [];
+  readonly #sessions: HboneSession[] = [];
   #dial: EngineTimer | null = null;
   #dialFor: Tunnel | null = null;
   /** The peer's limit as last seen: on a new connection its SETTINGS are not there yet. */
   #peerStreamsMax = Number.POSITIVE_INFINITY;
 
-  constructor(key: string, host: DestinationHost) {
+  constructor(key: string, server: TunnelRequest, host: DestinationHost) {
     this.#key = key;
+    this.#server = server;
     this.#host = host;
     this.engine = host.engine;
     this.limits = host.limits;
@@ -88,13 +92,13 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
       return;
     }
     this.#enlist(tunnel);
-    this.#pump(null);
+    this.#pump();
   }
 
   /** Everything ends now. */
   close(error: AmbitError): void {
     this.#dial?.cancel();
-    this.#dial = null;
+    if (this.#dial !== null) this.#endDial();
     for (const tunnel of [...this.#waiting]) tunnel.fail(error);
     for (const session of [...this.#all]) session.close(error);
     this.#removeIfEmpty();
@@ -103,7 +107,7 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
   /** The session carries nothing: it ends. */
   release(session: HboneSession): void {
     this.#takeOut(session);
-    session.close(hboneError('HBONE_DRAINED', 'the connection was idle'));
+    session.release();
   }
 
   // The queue of tunnels.
@@ -112,11 +116,13 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
     this.#host.counters.retried++;
     this.#enlist(tunnel);
     // Not now: the session that refused it is still telling its other streams.
-    this.after(0, () => this.#pump(null));
+    this.after(0, () => this.#pump());
   }
 
   forget(tunnel: Tunnel): void {
-    if (this.#waiting.delete(tunnel)) this.#host.counters.waiting--;
+    if (!this.#waiting.delete(tunnel)) return;
+    this.#host.counters.waiting--;
+    this.#removeIfEmpty();
   }
 
   after(delayMs: number, callback: () => void): EngineTimer {
@@ -152,7 +158,7 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
     this.#host.counters.connections++;
     this.#all.add(session);
     this.#sessions.push(session);
-    this.#pump(session);
+    this.#pump();
     if (session.http2.activeStreams === 0) this.onSessionChange(session);
   }
 
@@ -168,10 +174,11 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
   onSessionChange(session: HboneSession): void {
     if (session.closed) return;
     const peerStreamsMax = session.http2.peerConcurrentStreamsMax;
-    if (peerStreamsMax < this.limits.clientStreamsMax) this.#peerStreamsMax = peerStreamsMax;
+    // A limit of none is left to each connection to say: remembered, it would never be asked again.
+    if (peerStreamsMax > 0 && peerStreamsMax < this.limits.clientStreamsMax) this.#peerStreamsMax = peerStreamsMax;
     if (session.http2.activeStreams > 0) return;
     if (session.retired || this.#host.draining || !this.#sessions.includes(session)) this.release(session);
-    else this.#host.sessionIdle(session);
+    else this.#host.sessionIdle(session, this);
   }
 
   onSessionClose(session: HboneSession): void {
@@ -192,26 +199,98 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
     tunnel.wait();
   }
 
-  /** Serves the waiting from the connections there are, then dials for the rest. `fresh` was just made for them. */
-  #pump(fresh: HboneSession | null): void {
-    for (const tunnel of [...this.#waiting]) {
-      const session = this.#checkOut(fresh);
+  /** Serves the waiting from the connections there are, then dials for the rest. */
+  #pump(): void {
+    for (const tunnel of this.#waiting) {
+      const session = this.#checkOut();
       if (session === null) break;
-      if (!this.#waiting.has(tunnel)) continue;
-      if (tunnel.ask(session)) this.forget(tunnel);
-      else this.#takeOut(session);
+      this.#host.sessionBusy(session);
+      if (tunnel.ask(session)) {
+        this.#host.counters.asked++;
+        this.forget(tunnel);
+        continue;
+      }
+      this.#discard(session);
+      if (!tunnel.mayRetry) tunnel.fail(hboneError('HBONE_POOL_FULL', `${session.peerText} takes no streams`));
     }
     if (this.#dial === null) this.#startDial();
   }
 
-  #checkOut(fresh: HboneSession | null): HboneSession | null {
+  #checkOut(): HboneSession | null {
     for (;;) {
       const session = this.#sessions.at(-1);
       if (session === undefined) return null;
       const active = session.http2.activeStreams;
-      // A new connection carries at least one: only its own SETTINGS can say that it may not.
-      const remembered = session === fresh ? Math.max(1, this.#peerStreamsMax) : this.#peerStreamsMax;
-      const cap = Math.min(this.limits.clientStreamsMax, session.http2.peerConcurrentStreamsMax, remembered);
+      const cap = Math.min(this.limits.clientStreamsMax, session.http2.peerConcurrentStreamsMax, this.#peerStreamsMax);
+      if (session.retired || active >= cap) {
+        this.#discard(session);
+        continue;
+      }
+      if (active + 1 >= cap) {
+        this.#takeOut(session);
+        this.#host.counters.retired++;
+      }
+      return session;
     }
   }
+
+  /** It is not checked out again; what it carries may finish. */
+  #takeOut(session: HboneSession): void {
+    const index = this.#sessions.indexOf(session);
+    if (index >= 0) this.#sessions.splice(index, 1);
+  }
+
+  #discard(session: HboneSession): void {
+    this.#takeOut(session);
+    if (session.http2.activeStreams === 0) this.release(session);
+  }
+
+  #startDial(): void {
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    if (this.#all.size >= this.limits.connectionsPerKeyMax || !this.#host.makeRoom()) {
+      const error = hboneError('HBONE_POOL_FULL', `${this.#all.size} connections go to the destination already`);
+      const refused = [...this.#waiting];
+      this.after(0, () => {
+        for (const tunnel of refused) tunnel.fail(error);
+      });
+      return;
+    }
+    const { destinationIp: ip, destinationPort: port } = this.#server;
+    const { tls, dial } = first.request;
+    this.#host.counters.dials++;
+    this.#host.counters.dialing++;
+    this.#dialFor = first;
+    this.#dial = this.engine.connect({ ...dial, ip, port, tls, timeoutMs: this.limits.connectTimeoutMs }, this);
+  }
+
+  #endDial(): Tunnel | null {
+    const first = this.#dialFor;
+    this.#dial = null;
+    this.#dialFor = null;
+    this.#host.counters.dialing--;
+    return first;
+  }
+
+  /** Fails the tunnel that it was for, or all of them where another attempt must end the same. */
+  #dialFailed(error: AmbitError, first: Tunnel | null): void {
+    this.#host.counters.dialsFailed++;
+    this.lastDialError = error;
+    for (const tunnel of [...this.#waiting]) {
+      if (tunnel === first || error.retry === 'never') tunnel.fail(error);
+    }
+    this.#pump();
+    this.#removeIfEmpty();
+  }
+
+  #removeIfEmpty(): void {
+    if (this.#all.size === 0 && this.#waiting.size === 0 && this.#dial === null) this.#host.remove(this.#key, this);
+  }
+}
+
+/** As Istio's ztunnel, and in its words: packets that vanish on the way to this port were most often forbidden. */
+function explained(error: AmbitError, port: number): AmbitError {
+  if (error.code !== 'CONNECT_TIMEOUT' || port !== HBONE_PORT) return error;
+  const message = `connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: ${error.message}`;
+  return hboneError('HBONE_DIAL_TIMEOUT', message, error);
 }

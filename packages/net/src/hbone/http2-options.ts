@@ -6,7 +6,6 @@ import type { HboneLimits } from '../limits.ts';
 export function http2Options(role: 'client' | 'server', engine: Engine, limits: HboneLimits): Http2Options {
   return {
     role,
-    connectOnly: true,
     streamWindowInitialBytes: limits.streamWindowInitialBytes,
     streamWindowMaxBytes: limits.streamWindowMaxBytes,
     connectionWindowBytes: limits.connectionWindowBytes,

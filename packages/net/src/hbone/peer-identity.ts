@@ -33,7 +33,7 @@ export function clientIdentity(connection: Connection, trustDomain: string): Ide
 
 function presentedUris(connection: Connection): readonly string[] {
   const leafDer = connection.tls?.leafDer;
-  return leafDer === undefined || leafDer === null ? [] : subjectAltUris(leafDer);
+  return leafDer === undefined || leafDer === null ? [] : (subjectAltUris(leafDer) ?? []);
 }
 
 function listText(uris: readonly string[]): string {

@@ -46,6 +46,8 @@ export class HboneSession implements Http2Handler, StreamHost {
   /** No new streams: what runs may finish. */
   retired = false;
   closed = false;
+  /** The connection broke or was closed; the session did not end it. */
+  lost = false;
   /** The pool's: when the last stream ended. */
   idleSinceMs = 0;
   readonly #owner: SessionOwner;
@@ -80,6 +82,12 @@ export class HboneSession implements Http2Handler, StreamHost {
     if (!this.closed) this.http2.drain();
   }
 
+  /** Ends with a GOAWAY, now or with the last stream. For a client, whose peer opens none. */
+  release(): void {
+    this.retired = true;
+    if (!this.closed) this.http2.goaway(Http2ErrorCode.NO_ERROR);
+  }
+
   /** Ends streams and connection now. */
   close(error: AmbitError): void {
     this.retired = true;
@@ -89,6 +97,7 @@ export class HboneSession implements Http2Handler, StreamHost {
   // Called by the connection.
 
   connectionEnded(error: AmbitError | null): void {
+    if (!this.closed) this.lost = true;
     this.close(error ?? hboneError('HBONE_CONNECTION_LOST', `${this.peerText} closed the connection`));
   }
 
@@ -178,7 +187,9 @@ export class HboneSession implements Http2Handler, StreamHost {
     } else if (this.#awaitsPong) {
       this.#owner.countKeepaliveTimeout();
       if (this.#owner.http2Options.role === 'server') this.http2.goaway(Http2ErrorCode.NO_ERROR);
-      this.close(hboneError('HBONE_KEEPALIVE', `${this.peerText} answered no PING for ${limits.keepaliveTimeoutMs} ms`));
+      this.close(
+        hboneError('HBONE_KEEPALIVE', `${this.peerText} answered no PING for ${limits.keepaliveTimeoutMs} ms`),
+      );
     } else {
       this.#awaitsPong = true;
       this.#timer = engine.after(limits.keepaliveTimeoutMs, this.#timerDue);

@@ -110,10 +110,11 @@ export class HboneStream implements Duplex {
     this.#depth--;
   }
 
-  /** Withdraws a request that was not answered: nothing was carried, so CANCEL and not CONNECT_ERROR. */
-  cancel(): void {
+  /** Ends a stream that never carried bytes, and tells nobody. CONNECT_ERROR would speak of bytes that were lost. */
+  drop(errorCode: number): void {
     this.#opening = null;
-    if (!this.#closed) this.#http2.reset(Http2ErrorCode.CANCEL);
+    this.#early = null;
+    if (!this.#closed) this.#http2.reset(errorCode);
   }
 
   // What follows is called by the session.
@@ -152,6 +153,7 @@ export class HboneStream implements Duplex {
   onStreamClose(error: AmbitError | null): void {
     this.#closed = true;
     this.#unsent = null;
+    this.#closeError = this.#abortError ?? error;
     const opening = this.#opening;
     if (opening !== null) {
       this.#opening = null;
@@ -159,10 +161,11 @@ export class HboneStream implements Duplex {
       opening.onGone(error);
       return;
     }
-    this.#closeError = this.#abortError ?? error;
     if (this.#abortError === null && isCleanReset(error)) this.#endSeen = true;
     else if (error !== null) this.#early = null;
-    if (this.#depth > 0 || this.#receiver === null || this.#early !== null) this.#host.defer(this);
+    // Without a receiver there is nobody to tell yet: `receive` sees to it.
+    if (this.#receiver === null) return;
+    if (this.#depth > 0 || this.#early !== null) this.#host.defer(this);
     else this.#finish();
   }
 

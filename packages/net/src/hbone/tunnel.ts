@@ -4,7 +4,8 @@
  */
 import { type AmbitError, asAmbitError } from '@ambit/base/errors';
 import type { Identity } from '@ambit/model/identity';
-import type { HeaderList } from '@ambit/wire/http2';
+import { type HboneRequest, hboneRequestHeaders } from '@ambit/wire/hbone';
+import { type HeaderList, Http2ErrorCode } from '@ambit/wire/http2';
 import type { ConnectOptions, Duplex, EngineTimer, TlsContext } from '../engine.ts';
 import { HboneStatusError, hboneError } from './errors.ts';
 import type { HboneSession } from './session.ts';
@@ -21,8 +22,7 @@ export interface TunnelRequest {
   /** Used if it comes to a dial. */
   readonly tls: TlsContext;
   readonly dial?: TunnelDialOptions;
-  /** The whole CONNECT request, pseudo-headers first. */
-  readonly headers: HeaderList;
+  readonly connect: HboneRequest;
 }
 
 export type TunnelDialOptions = Pick<ConnectOptions, 'sourceIp' | 'transparent' | 'mark' | 'namespaceFd'>;
@@ -67,6 +67,8 @@ export class Tunnel implements StreamOpening {
   #timer: EngineTimer | null = null;
   #session: HboneSession | null = null;
   #stream: HboneStream | null = null;
+  /** Another stream was opened on the session before. */
+  #shared = false;
   #attempts = 0;
   #done = false;
 
@@ -85,9 +87,10 @@ export class Tunnel implements StreamOpening {
   /** Sends CONNECT. False when the session takes no stream. */
   ask(session: HboneSession): boolean {
     this.#attempts++;
-    const http2 = session.http2.openStream(this.request.headers, false);
+    const http2 = session.http2.openStream(hboneRequestHeaders(this.request.connect), false);
     if (http2 === null) return false;
     this.#session = session;
+    this.#shared = http2.id > 1;
     this.#stream = new HboneStream(http2, session, this);
     this.#setTimer(this.#timeouts.responseTimeoutMs);
     return true;
@@ -97,13 +100,15 @@ export class Tunnel implements StreamOpening {
     return this.#attempts < this.#timeouts.tunnelAttemptsMax;
   }
 
-  onHeaders(headers: HeaderList): void {
+  onHeaders(headers: HeaderList, endStream: boolean): void {
     const stream = this.#stream;
     const session = this.#session;
     if (stream === null || session === null || !this.#finish()) return;
     const status = statusOf(headers);
     if (status !== 200) {
-      stream.cancel();
+      // After a whole response ending our side is the end of the stream, and no reset that the peer would count.
+      if (endStream) stream.end();
+      else stream.drop(Http2ErrorCode.CANCEL);
       this.#tellFail(new HboneStatusError(status));
       return;
     }
@@ -119,10 +124,13 @@ export class Tunnel implements StreamOpening {
 
   /** No answer came. None of the application's bytes were sent. */
   onGone(error: AmbitError | null): void {
+    if (this.#done) return;
+    // A shared connection may have been lost before the request was sent; a new one for it tells more than a failure.
+    const lost = this.#session?.lost === true && this.#shared;
     this.#session = null;
     this.#stream = null;
     const reason = error ?? hboneError('HBONE_CONNECTION_LOST', 'the peer ended the stream without an answer');
-    if (reason.retry === 'safe' && this.mayRetry) this.#queue.enqueue(this);
+    if ((lost || reason.retry === 'safe') && this.mayRetry) this.#queue.enqueue(this);
     else this.fail(reason);
   }
 
@@ -133,7 +141,7 @@ export class Tunnel implements StreamOpening {
   /** Gives up without a call. */
   cancel(): void {
     const stream = this.#stream;
-    if (this.#finish()) stream?.cancel();
+    if (this.#finish()) stream?.drop(Http2ErrorCode.CANCEL);
   }
 
   /** True once. */
@@ -171,7 +179,7 @@ export class Tunnel implements StreamOpening {
     const stream = this.#stream;
     const message = `${session.peerText} did not answer CONNECT within ${this.#timeouts.responseTimeoutMs} ms`;
     this.fail(hboneError('HBONE_RESPONSE_TIMEOUT', message));
-    stream?.cancel();
+    stream?.drop(Http2ErrorCode.CANCEL);
   }
 }
 

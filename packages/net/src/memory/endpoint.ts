@@ -4,7 +4,7 @@
  */
 import { assert } from '@ambit/base/assert';
 import type { AmbitError } from '@ambit/base/errors';
-import type { ConnectResult, Connection, Receiver, SocketAddress, TlsPeer } from '../engine.ts';
+import type { Connection, ConnectResult, Receiver, SocketAddress, TlsPeer } from '../engine.ts';
 import { addressText, connectionReset, handlerFault, tlsHandshakeFailed, tlsHandshakeTimeout } from '../errors.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { Handshake, HandshakeOwner } from './handshake.ts';
@@ -244,7 +244,10 @@ export class Endpoint implements Connection, HandshakeOwner {
       this.#owner.counters.queuedBytes -= count;
       this.#trace(`write ${count}`);
       this.#transmit({ kind: 'data', bytes: this.#outbox.take(count) });
-      if (resetRate > 0 && rng.next() < resetRate) return this.breakDown();
+      if (resetRate > 0 && rng.next() < resetRate) {
+        this.breakDown();
+        return;
+      }
       if (limit > count) this.#scheduleFlush(0);
     }
     if (this.#outbox.length === 0 && this.#endRequested && !this.#endSent) {
@@ -291,14 +294,18 @@ export class Endpoint implements Connection, HandshakeOwner {
     switch (segment.kind) {
       case 'data':
         this.#inbox.push(segment.bytes);
-        return this.#scheduleRead();
+        this.#scheduleRead();
+        return;
       case 'end':
         this.#endArrived = true;
-        return this.#scheduleRead();
+        this.#scheduleRead();
+        return;
       case 'reset':
-        return this.terminate(connectionReset(this.#remoteText(), this.dialled), false);
+        this.terminate(connectionReset(this.#remoteText(), this.dialled), false);
+        return;
       case 'tls':
-        return this.#arriveMessage(segment.message);
+        this.#arriveMessage(segment.message);
+        return;
       default:
         assert(segment.kind === 'open', 'all kinds of segments are known');
     }
@@ -331,12 +338,7 @@ export class Endpoint implements Connection, HandshakeOwner {
 
   #readData(): void {
     const credit = this.#askCredit();
-    if (this.state !== 'open') return;
-    if (credit <= 0) {
-      this.#trace('pause');
-      this.#paused = true;
-      return;
-    }
+    if (credit <= 0) return;
     const { view } = this.#world;
     const length = this.#world.pieceBytes(Math.min(credit, this.#inbox.length, VIEW_BYTES_MAX));
     const offset = view.lend(this.#inbox, length);
@@ -350,16 +352,25 @@ export class Endpoint implements Connection, HandshakeOwner {
     this.#peer!.#scheduleFlush(this.#world.delayMs());
   }
 
+  /** 0 when reading is paused from now on, or the receiver is lost. */
   #askCredit(): number {
+    let credit = 0;
     try {
-      return this.#receiver!.creditBytes();
+      credit = this.#receiver!.creditBytes();
     } catch (thrown) {
       this.#fault('creditBytes', thrown);
-      return 0;
     }
+    if (this.state !== 'open') return 0;
+    if (credit <= 0) {
+      this.#trace('pause');
+      this.#paused = true;
+    }
+    return credit;
   }
 
+  /** A socket shows its end to who reads, an HTTP/2 stream also to who does not: receivers must be ready for both. */
   #readEnd(): void {
+    if (this.#world.rng.integer(2) === 0 && this.#askCredit() <= 0) return;
     this.#endDelivered = true;
     this.#trace('ended');
     try {

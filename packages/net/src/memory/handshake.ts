@@ -76,13 +76,17 @@ export class ServerHandshake implements Handshake {
     }
     switch (message.is) {
       case 'clientHello':
-        return this.#clientHello(message.alpn);
+        this.#clientHello(message.alpn);
+        return;
       case 'clientFlight':
-        return this.#clientFlight(message);
+        this.#clientFlight(message);
+        return;
       case 'alert':
-        return this.#owner.handshakeFailed(`alert: ${message.reason}`);
+        this.#owner.handshakeFailed(`alert: ${message.reason}`);
+        return;
       case 'serverFlight':
-        return this.#owner.handshakeFailed('unexpected message');
+        this.#owner.handshakeFailed('unexpected message');
+        return;
       default:
         unreachable(message);
     }
@@ -90,18 +94,35 @@ export class ServerHandshake implements Handshake {
 
   #clientHello(alpn: string): void {
     const context = this.#currentContext();
-    if (this.#context !== null) return this.#owner.handshakeFailed('unexpected message');
+    if (this.#context !== null) {
+      this.#owner.handshakeFailed('unexpected message');
+      return;
+    }
     this.#context = context;
-    if (alpn !== context.material.alpn) return refuse(this.#owner, 'no application protocol');
-    this.#owner.sendMessage({ is: 'serverFlight', alpn, chain: context.chain, wantsCertificate: context.roots !== null });
+    if (alpn !== context.material.alpn) {
+      refuse(this.#owner, 'no application protocol');
+      return;
+    }
+    this.#owner.sendMessage({
+      is: 'serverFlight',
+      alpn,
+      chain: context.chain,
+      wantsCertificate: context.roots !== null,
+    });
   }
 
   #clientFlight(flight: TlsMessage & { is: 'clientFlight' }): void {
     const context = this.#context;
-    if (context === null) return this.#owner.handshakeFailed('unexpected message');
+    if (context === null) {
+      this.#owner.handshakeFailed('unexpected message');
+      return;
+    }
     const { roots } = context;
     const fault = roots === null ? null : verifyChain(flight.chain, roots, 'clientAuth', this.#owner.wallMs());
-    if (fault !== null) return refuse(this.#owner, fault);
+    if (fault !== null) {
+      refuse(this.#owner, fault);
+      return;
+    }
     const leaf = flight.chain[0];
     this.#owner.handshakeDone({ leafDer: leaf === undefined ? null : leaf.der.slice(), alpn: context.material.alpn });
   }

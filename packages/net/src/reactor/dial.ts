@@ -14,7 +14,14 @@ import {
   takeSocketError,
 } from '@ambit/platform/socket';
 import type { ConnectOptions, ConnectResult, EngineTimer } from '../engine.ts';
-import { addressText, connectFailed, connectRefused, connectTimeout, engineClosed } from '../errors.ts';
+import {
+  addressText,
+  connectFailed,
+  connectRefused,
+  connectTimeout,
+  engineClosed,
+  tlsHandshakeTimeout,
+} from '../errors.ts';
 import { Source } from './event-loop.ts';
 import { CONNECT_TIMEOUT_MS } from './limits.ts';
 import type { Shared } from './shared.ts';
@@ -126,8 +133,10 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
   }
 
   #onTimeout(): void {
-    const { ip, port, timeoutMs } = this.#options;
-    this.#give(connectTimeout(addressText(ip, port), timeoutMs ?? CONNECT_TIMEOUT_MS));
+    const { ip, port, timeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
+    const address = addressText(ip, port);
+    const connected = this.#connection !== null;
+    this.#give(connected ? tlsHandshakeTimeout(address, true, timeoutMs) : connectTimeout(address, timeoutMs));
   }
 
   #connectError(errno: number): AmbitError {

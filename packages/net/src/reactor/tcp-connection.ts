@@ -30,15 +30,16 @@ export class TcpConnection extends SocketConnection {
   }
 
   pull(): void {
-    const receiver = this.receiver as Receiver;
     let budget = READ_BUDGET_BYTES;
     while (!this.closed && !this.remoteEnded) {
+      const receiver = this.receiver as Receiver;
       const credit = receiver.creditBytes();
+      if (this.closed) return;
       if (credit <= 0) {
         this.paused = true;
         return;
       }
-      const wanted = credit < budget ? credit : budget;
+      const wanted = Math.min(credit, budget);
       const count = libc.read(this.fd, receivedAddress, wanted);
       if (count > 0) {
         receiver.onData(receivedBytes, HEADROOM_BYTES, count);

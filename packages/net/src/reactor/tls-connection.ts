@@ -16,6 +16,7 @@ import type { Shared } from './shared.ts';
 import { SocketConnection } from './socket-connection.ts';
 import type { ReactorTlsContext } from './tls-context.ts';
 
+const SSL_ERROR_SSL = 1;
 const SSL_ERROR_WANT_READ = 2;
 const SSL_ERROR_WANT_WRITE = 3;
 const SSL_ERROR_SYSCALL = 5;
@@ -74,7 +75,9 @@ export class TlsConnection extends SocketConnection implements Borrower {
       return;
     }
     if (events & EPOLLERR) {
-      this.release(this.#broken('the peer reset it'));
+      // A server that refuses our certificate says so and closes: its alert may lie there before the reset.
+      if (!this.#received && !this.paused) this.pull();
+      this.release(this.#broken('the peer reset it', false));
       return;
     }
     if (events & EPOLLOUT) this.onFlush();
@@ -101,6 +104,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
       return;
     }
     this.tls = { leafDer: peerLeafDer(this.#ssl), alpn: selectedAlpn(this.#ssl) };
+    if (this.#held === 0) this.#replaceBio(makeMemoryBio()); // what carried the handshake keeps 2 KB
     this.open();
     this.#handshake.onEstablished(this);
     // What came with the peer's last handshake message lies in OpenSSL, where epoll does not see it (FFI rule 8).
@@ -111,6 +115,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
     const receiver = this.receiver as Receiver;
     if (this.closed || this.remoteEnded) return;
     const credit = Math.min(receiver.creditBytes(), READ_BUDGET_BYTES);
+    if (this.closed) return;
     if (credit <= 0) {
       this.paused = true;
       return;
@@ -137,7 +142,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
     }
     if (failed) {
       this.#flush(); // the alert that says why
-      this.release(this.#broken(reason));
+      this.release(this.#broken(reason, status === SSL_ERROR_SSL && reason.includes('alert')));
     } else if (status === SSL_ERROR_ZERO_RETURN) this.takeEnd();
     else if (status === 0 && more) this.shared.loop.markReady(this);
   }
@@ -150,7 +155,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
       openssl.ERR_clear_error();
       const count = openssl.SSL_write(this.#ssl, addressOf(bytes, offset + done, piece), piece);
       if (count <= 0) {
-        this.release(this.#broken(this.#failure(openssl.SSL_get_error(this.#ssl, count))));
+        this.release(this.#broken(this.#failure(openssl.SSL_get_error(this.#ssl, count)), false));
         return;
       }
       done += count;
@@ -192,8 +197,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
       return;
     }
     const grown = this.#bio;
-    this.#bio = makeMemoryBio();
-    openssl.SSL_set0_wbio(this.#ssl, this.#bio);
+    this.#replaceBio(makeMemoryBio());
     this.#borrowed = false;
     this.shared.bios.borrowers.delete(this);
     this.shared.bios.give(grown);
@@ -205,11 +209,17 @@ export class TlsConnection extends SocketConnection implements Borrower {
   }
 
   #borrowBio(): void {
-    this.#bio = this.shared.bios.take();
-    openssl.BIO_up_ref(this.#bio);
-    openssl.SSL_set0_wbio(this.#ssl, this.#bio);
+    const grown = this.shared.bios.take();
+    openssl.BIO_up_ref(grown);
+    this.#replaceBio(grown);
     this.#borrowed = true;
     this.shared.bios.borrowers.add(this);
+  }
+
+  /** Only while nothing is held: the old one goes, with OpenSSL's reference to it. */
+  #replaceBio(bio: number): void {
+    this.#bio = bio;
+    openssl.SSL_set0_wbio(this.#ssl, bio);
   }
 
   /** One `write` of all that is sealed. What was taken is skipped in the BIO by a seek, which copies and clears nothing. */
@@ -221,7 +231,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
       if (taken < 0) {
         const errno = lastErrno();
         if (errno !== EAGAIN && errno !== EINTR) {
-          this.release(this.#broken('the peer closed it'));
+          this.release(this.#broken('the peer closed it', false));
           return;
         }
         taken = 0;
@@ -259,9 +269,12 @@ export class TlsConnection extends SocketConnection implements Borrower {
     return status === SSL_ERROR_SYSCALL ? 'the peer closed the connection' : `TLS error ${status}`;
   }
 
-  /** A refusal by the server's side reaches a TLS 1.3 client only after its own handshake is complete. */
-  #broken(reason: string): AmbitError {
-    if (this.tls === null || (this.dialled && !this.#received)) {
+  /**
+   * A TLS 1.3 client hears of the server's refusal only after its own handshake: as an alert, before any data. Without
+   * one nobody knows what the server did with what it was sent.
+   */
+  #broken(reason: string, alerted: boolean): AmbitError {
+    if (this.tls === null || (alerted && this.dialled && !this.#received)) {
       return tlsHandshakeFailed(this.#peerText(), this.dialled, reason);
     }
     const error = connectionReset(this.#peerText(), this.dialled);

@@ -1,7 +1,7 @@
 /** SETTINGS: what this side announces, and what the peer's say (RFC 9113 section 6.5; RFC 8441 section 3; RFC 9218). */
+import type { HpackEncoder } from '@ambit/wire/hpack';
 import {
   DEFAULT_FRAME_SIZE_BYTES,
-  DEFAULT_HEADER_TABLE_BYTES,
   DEFAULT_WINDOW_BYTES,
   FRAME_SIZE_LIMIT_BYTES,
   readUint32,
@@ -24,11 +24,15 @@ export const SettingId = {
 export const SETTING_BYTES = 6;
 
 export class PeerSettings {
-  headerTableBytes = DEFAULT_HEADER_TABLE_BYTES;
+  readonly #encoder: HpackEncoder;
   /** No limit until the peer names one. */
   concurrentStreamsMax = Number.POSITIVE_INFINITY;
   windowInitialBytes = DEFAULT_WINDOW_BYTES;
   frameSizeMaxBytes = DEFAULT_FRAME_SIZE_BYTES;
+
+  constructor(encoder: HpackEncoder) {
+    this.#encoder = encoder;
+  }
 
   /** Applies a payload in order; NO_ERROR, or the connection error that it is. */
   apply(bytes: Uint8Array, offset: number, length: number, fromServer: boolean): number {
@@ -43,7 +47,8 @@ export class PeerSettings {
   #applyOne(id: number, value: number, fromServer: boolean): number {
     switch (id) {
       case SettingId.HEADER_TABLE_SIZE:
-        this.headerTableBytes = value;
+        // Each one, also of several in a frame: the encoder must announce the smallest (RFC 7541 section 4.2).
+        this.#encoder.setTableMax(value);
         break;
       case SettingId.ENABLE_PUSH:
         if (value > (fromServer ? 0 : 1)) return Http2ErrorCode.PROTOCOL_ERROR;

@@ -12,7 +12,10 @@ export type HeaderList = readonly string[];
 export const FRAME_HEADER_BYTES = 9;
 
 export interface Http2Transport {
-  /** Takes all bytes before it returns (RFC 9113 frames, whole or in pieces); they may be overwritten afterwards. */
+  /**
+   * Takes all bytes before it returns (RFC 9113 frames, whole or in pieces); they may be overwritten afterwards. Does not
+   * call the session back from inside.
+   */
   write(bytes: Uint8Array, offset: number, length: number): void;
   /** Room below the transport's own mark. 0 stops DATA, not control frames; `transportWritable()` ends it. */
   writableBytes(): number;
@@ -24,11 +27,17 @@ export interface Http2Handler {
   onHeaders(stream: Http2StreamLike, headers: HeaderList, endStream: boolean): void;
   /** Valid only during the call. The receiver gives credit back by `stream.consume(length)`, now or later. */
   onData(stream: Http2StreamLike, bytes: Uint8Array, offset: number, length: number): void;
-  /** The peer's END_STREAM, after the last `onHeaders` or `onData`. */
+  /** The peer's END_STREAM, after the last `onHeaders` or `onData`. Not told for a stream that was reset. */
   onEnd(stream: Http2StreamLike): void;
-  /** `sendableBytes()` was short and is not any longer. Streams are told in turn, so that none starves. */
+  /**
+   * `sendableBytes()` was 0 and is not any longer. Only a 0 is remembered: who got less than it wants sends that much
+   * and asks again. Streams are told in turn, so that none starves.
+   */
   onWritable(stream: Http2StreamLike): void;
-  /** Last call for a stream: null when both sides ended, else why (code `HTTP2_<error name>`, side downstream|upstream). */
+  /**
+   * Last call for a stream: null when both sides ended, else why (code `HTTP2_<error name>`, side downstream|upstream).
+   * It may come from inside `sendHeaders`, `sendData` and `reset`, when they end the stream.
+   */
   onStreamClose(stream: Http2StreamLike, error: AmbitError | null): void;
   /** The peer's SETTINGS were applied (each time). */
   onSettings(): void;
@@ -49,7 +58,7 @@ export interface Http2StreamLike {
   readonly localEnded: boolean;
   readonly closed: boolean;
   sendHeaders(headers: HeaderList, endStream: boolean): void;
-  /** Smallest of stream window, connection window and transport room; never negative. */
+  /** Smallest of stream window, connection window and transport room; never negative. After a 0 comes `onWritable`. */
   sendableBytes(): number;
   /**
    * `length` is at most `sendableBytes()`; split into frames of the peer's size. Each frame's header overwrites the nine
@@ -64,8 +73,6 @@ export interface Http2StreamLike {
 
 export interface Http2Options {
   readonly role: 'client' | 'server';
-  /** Only CONNECT and its responses pass (HBONE); otherwise any well-formed message (RFC 9113 section 8). */
-  readonly connectOnly: boolean;
   /** SETTINGS_INITIAL_WINDOW_SIZE that is announced at first. */
   readonly streamWindowInitialBytes: number;
   /** A stream whose reader keeps up grows its window to this by larger WINDOW_UPDATEs. */

@@ -1,0 +1,4 @@
+import { engineConformance } from '@ambit/testkit/engine-conformance';
+import { reactorWorld } from './world.fixture.ts';
+
+engineConformance('reactor', reactorWorld);

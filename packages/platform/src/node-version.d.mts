@@ -1,0 +1,2 @@
+export const NODE_MAJOR_MIN: number;
+export function nodeVersionProblem(version: string): string | null;

@@ -1,0 +1,336 @@
+/** One HBONE tunnel: its bytes, its half-closes, its refusals, and what a reset of either side means (reference 3.7). */
+import assert from 'node:assert/strict';
+import type { AmbitError } from '@ambit/base/errors';
+import { aborted } from '@ambit/net/errors';
+import { HboneStatusError } from '@ambit/net/hbone';
+import { HBONE_LIMITS } from '@ambit/net/limits';
+import { Http2ErrorCode } from '@ambit/wire/http2';
+import { badMaterial, freshMaterialFor, SERVER_IDENTITY } from './authority.ts';
+import { RawClient, rawServer } from './hbone-raw-peer.ts';
+import { type MakeWorld, meshTests, type Sending, sentHash, type WithMesh } from './hbone-world.ts';
+
+const MEGABYTE = 1024 * 1024;
+
+export function tunnelSuite(name: string, makeWorld: MakeWorld): void {
+  const withMesh = meshTests(name, makeWorld);
+
+  withMesh('a tunnel carries bytes both ways at once, and each direction ends by itself', async (mesh) => {
+    const up: Sending = { bytes: 3 * MEGABYTE + 7, seed: 1, end: true };
+    const down: Sending = { bytes: 2 * MEGABYTE + 3, seed: 2, end: true };
+    mesh.answer = (_, responder) => void mesh.accept(responder, down);
+    const client = await mesh.tunnel(up);
+    const server = mesh.accepted[0]!;
+    await mesh.world.until(() => client.closed && server.closed);
+    assert.deepEqual([server.receivedBytes, server.hash], [up.bytes, sentHash(up)]);
+    assert.deepEqual([client.receivedBytes, client.hash], [down.bytes, sentHash(down)]);
+    assert.deepEqual([client.error, server.error, client.ended, server.ended], [null, null, true, true]);
+  });
+
+  withMesh('after the client has ended, the server goes on sending', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder);
+    const client = await mesh.tunnel({ bytes: 5, seed: 1, end: true });
+    const server = mesh.accepted[0]!;
+    await mesh.world.until(() => server.ended);
+    server.write('late answer');
+    await mesh.world.until(() => client.receivedBytes === 11);
+    assert.equal(client.ended, false);
+    server.stream.end();
+    await mesh.world.until(() => client.closed && server.closed);
+    assert.deepEqual([client.error, server.error], [null, null]);
+  });
+
+  withMesh('after the server has ended, the client goes on sending', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder, { bytes: 0, seed: 0, end: true });
+    const client = await mesh.tunnel();
+    const server = mesh.accepted[0]!;
+    await mesh.world.until(() => client.ended);
+    client.write('late question');
+    await mesh.world.until(() => server.receivedBytes === 13);
+    client.stream.end();
+    await mesh.world.until(() => client.closed && server.closed);
+    assert.deepEqual([client.error, server.error], [null, null]);
+  });
+
+  withMesh('the server may speak first', async (mesh) => {
+    mesh.answer = (_, responder) => mesh.accept(responder).write('220 ready');
+    const client = await mesh.tunnel();
+    await mesh.world.until(() => client.receivedBytes === 9);
+    assert.equal(mesh.accepted[0]!.receivedBytes, 0);
+  });
+
+  withMesh('a writer that ignores the room it has loses nothing, and its end comes after its bytes', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder);
+    const client = await mesh.tunnel();
+    const bytes = new Uint8Array(3 * MEGABYTE).fill(7);
+    client.stream.write(bytes, 0, bytes.length);
+    client.stream.end();
+    assert.equal(client.stream.writableBytes(), 0);
+    const server = mesh.accepted[0]!;
+    await mesh.world.until(() => server.ended);
+    assert.equal(server.receivedBytes, bytes.length);
+  });
+
+  withMesh('a writer beyond the bound for unsent bytes loses its stream, and no other', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder);
+    const other = await mesh.tunnel();
+    const client = await mesh.tunnel();
+    mesh.accepted[1]!.stalled = true;
+    const bytes = new Uint8Array(HBONE_LIMITS.unsentBytesMax + HBONE_LIMITS.streamWindowMaxBytes + 1);
+    client.stream.write(bytes, 0, bytes.length);
+    await mesh.world.until(() => client.closed && mesh.accepted[1]!.closed);
+    assert.equal(client.error?.code, 'HBONE_UNSENT_FULL');
+    other.write('alive');
+    await mesh.world.until(() => mesh.accepted[0]!.receivedBytes === 5);
+  });
+
+  for (const status of [401, 503, 400]) {
+    withMesh(`a call that the server refuses with ${status} fails with that status`, async (mesh) => {
+      mesh.answer = (_, responder) => responder.refuse(status);
+      const opening = mesh.open();
+      await mesh.world.until(() => opening.done);
+      assert.ok(opening.error instanceof HboneStatusError);
+      assert.deepEqual([opening.error.code, opening.error.status], ['HBONE_STATUS', status]);
+      assert.equal(opening.error.message, `http status: ${status}`);
+      assert.equal(mesh.server.counters.callsRefused, 1);
+      await mesh.tunnelStillWorks();
+    });
+  }
+
+  withMesh('a decision may come later, and early bytes wait for it', async (mesh) => {
+    mesh.answer = () => {};
+    const raw = await RawClient.connect(mesh);
+    const stream = raw.connect('10.0.0.1:80');
+    raw.send(stream, 'before the answer', true);
+    await mesh.world.until(() => mesh.responders.length === 1);
+    await mesh.world.pass(20);
+    const side = mesh.accept(mesh.responders[0]!);
+    assert.equal(side.receivedBytes, 0, 'nothing comes from inside the call of `receive`');
+    await mesh.world.until(() => side.ended);
+    assert.equal(side.receivedBytes, 17);
+    await mesh.world.until(() => raw.statusOf(stream) === '200');
+    side.stream.end();
+    await mesh.world.until(() => side.closed);
+    assert.equal(side.error, null);
+  });
+
+  withMesh('early bytes of a refused call are dropped, and hold back no other call', async (mesh) => {
+    mesh.answer = () => {};
+    const raw = await RawClient.connect(mesh);
+    // Together more than the connection's window: what was refused has to come back as credit.
+    for (let i = 0; i < 70; i++) {
+      const stream = raw.connect('10.0.0.1:80');
+      await raw.fill(stream, HBONE_LIMITS.streamWindowInitialBytes);
+      await mesh.world.until(() => mesh.responders.length === i + 1);
+      mesh.responders[i]!.refuse(503);
+      await mesh.world.until(() => raw.statusOf(stream) === '503' && stream.closed);
+    }
+    await mesh.tunnelStillWorks();
+  });
+
+  withMesh('a client that gives up before the answer is told to the handler', async (mesh) => {
+    let abandoned: AmbitError | null = null;
+    mesh.answer = (_, responder) => {
+      responder.onAbandoned = (error) => {
+        abandoned = error;
+      };
+    };
+    const opening = mesh.open();
+    await mesh.world.until(() => mesh.responders.length === 1);
+    opening.handle?.cancel();
+    await mesh.world.until(() => abandoned !== null);
+    const late = mesh.accept(mesh.responders[0]!);
+    await mesh.world.until(() => late.closed);
+    assert.deepEqual([late.receivedBytes, late.error?.code, opening.done], [0, 'HTTP2_CANCEL', false]);
+    assert.equal(mesh.server.counters.callsAbandoned, 1);
+  });
+
+  withMesh('what is not a CONNECT with an authority is answered 400 without asking the handler', async (mesh) => {
+    const raw = await RawClient.connect(mesh);
+    const get = raw.request([':method', 'GET', ':scheme', 'https', ':path', '/', ':authority', 'a:80']);
+    const portless = raw.connect('10.0.0.1');
+    const zero = raw.connect('10.0.0.1:0');
+    const good = raw.connect('web.default.svc.cluster.local:80');
+    await mesh.world.until(() => [get, portless, zero, good].every((stream) => raw.statusOf(stream) !== ''));
+    assert.deepEqual(
+      [get, portless, zero, good].map((stream) => raw.statusOf(stream)),
+      ['400', '400', '400', '200'],
+    );
+    assert.deepEqual([mesh.calls.length, mesh.server.counters.callsMalformed], [1, 3]);
+  });
+
+  withMesh('the handler learns who calls, from where, and what the headers say', async (mesh) => {
+    const connect = {
+      authority: '[2001:db8::1]:8080',
+      baggage: 'k8s.namespace.name=shop,k8s.deployment.name=cart',
+      forwarded: 'for="10.1.2.3:4567";host=web.shop.svc.cluster.local',
+      traceparent: '00-0123456789abcdef0123456789abcdef-0123456789abcdef-00',
+      forwardedNetwork: '',
+    };
+    const opening = mesh.open({ connect });
+    await mesh.world.until(() => opening.done);
+    const call = mesh.calls[0]!;
+    assert.deepEqual(call.peer, { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'client' });
+    assert.deepEqual(call.connect.authority, { kind: 'ip', ip: '2001:db8::1', port: 8080 });
+    assert.equal(call.connect.baggage.workloadName, 'cart');
+    assert.deepEqual(call.connect.forwarded, { for: '10.1.2.3:4567', host: 'web.shop.svc.cluster.local' });
+    assert.equal(call.connect.traceparent?.traceId, '0123456789abcdef0123456789abcdef');
+    assert.deepEqual([call.remote.ip, call.local], [mesh.world.clientIp, mesh.listener.address]);
+    assert.equal(opening.response?.peerIdentity.serviceAccount, 'server');
+  });
+
+  withMesh('an abort at the client reaches the server as a failure, never as an end', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder);
+    const client = await mesh.tunnel({ bytes: MEGABYTE, seed: 3, end: false });
+    const server = mesh.accepted[0]!;
+    await mesh.world.until(() => server.receivedBytes > 0);
+    client.stream.abort(aborted('given up'));
+    assert.equal(client.closed, false, 'onClose does not come from inside the call');
+    await mesh.world.until(() => client.closed && server.closed);
+    assert.deepEqual([client.error?.code, client.ended], ['ABORTED', false]);
+    assert.deepEqual([server.error?.code, server.ended], ['HTTP2_CONNECT_ERROR', false]);
+    await mesh.tunnelStillWorks();
+  });
+
+  withMesh('an abort at the server reaches the client as a failure, never as an end', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder, { bytes: MEGABYTE, seed: 3, end: false });
+    const client = await mesh.tunnel();
+    await mesh.world.until(() => client.receivedBytes > 0);
+    mesh.accepted[0]!.stream.abort(aborted('given up'));
+    await mesh.world.until(() => client.closed && mesh.accepted[0]!.closed);
+    assert.deepEqual([client.error?.code, client.ended], ['HTTP2_CONNECT_ERROR', false]);
+    await mesh.tunnelStillWorks();
+  });
+
+  const resets: [number, boolean, string][] = [
+    [Http2ErrorCode.NO_ERROR, true, 'HTTP2_NO_ERROR'],
+    [Http2ErrorCode.CANCEL, true, 'HTTP2_CANCEL'],
+    [Http2ErrorCode.INTERNAL_ERROR, false, 'HTTP2_INTERNAL_ERROR'],
+    [Http2ErrorCode.STREAM_CLOSED, false, 'HTTP2_STREAM_CLOSED'],
+  ];
+  for (const [code, ended, error] of resets) {
+    withMesh(
+      `a client's RST_STREAM ${error} ${ended ? 'is an end' : 'is no end'}, and fails what is written`,
+      async (mesh) => {
+        mesh.answer = (_, responder) => void mesh.accept(responder);
+        const raw = await RawClient.connect(mesh);
+        const open = raw.connect('10.0.0.1:80');
+        raw.send(open, 'hello', false);
+        await mesh.world.until(() => mesh.accepted[0]?.receivedBytes === 5);
+        open.reset(code);
+        await mesh.world.until(() => mesh.accepted[0]!.closed);
+        assert.deepEqual([mesh.accepted[0]!.ended, mesh.accepted[0]!.error?.code], [ended, error]);
+        mesh.accepted[0]!.write('into the void');
+        const done = raw.connect('10.0.0.1:80');
+        await mesh.world.until(() => mesh.accepted.length === 2);
+        mesh.accepted[1]!.stream.end();
+        await mesh.world.until(() => done.remoteEnded);
+        done.reset(code);
+        await mesh.world.until(() => mesh.accepted[1]!.closed);
+        assert.equal(mesh.accepted[1]!.error?.code, ended ? undefined : error, 'nothing was left to write');
+      },
+    );
+  }
+
+  withMesh("a server's RST_STREAM CANCEL after its bytes is a clean end for the reader", async (mesh) => {
+    const server = await rawServer(mesh, (session, stream) => {
+      session.answer(stream, '200', false);
+      session.send(stream, 'all of it', false);
+      stream.reset(Http2ErrorCode.CANCEL);
+    });
+    const client = await mesh.tunnel(undefined, server.address);
+    await mesh.world.until(() => client.closed);
+    assert.deepEqual([client.receivedBytes, client.ended, client.error?.code], [9, true, 'HTTP2_CANCEL']);
+    server.close();
+  });
+
+  withMesh('a 200 that ends the stream is a tunnel whose server has ended', async (mesh) => {
+    const server = await rawServer(mesh, (session, stream) => session.answer(stream, '200', true));
+    const client = await mesh.tunnel(undefined, server.address);
+    await mesh.world.until(() => client.ended);
+    assert.equal(client.closed, false);
+    client.stream.end();
+    await mesh.world.until(() => client.closed);
+    assert.equal(client.error, null);
+    server.close();
+  });
+
+  withMesh('a receiver that throws loses its own stream and nothing else', async (mesh) => {
+    mesh.answer = (_, responder) => void mesh.accept(responder);
+    const steady = await mesh.tunnel();
+    const client = await mesh.tunnel();
+    mesh.accepted[1]!.onData = () => {
+      throw new Error('a bug');
+    };
+    client.write('bang');
+    await mesh.world.until(() => client.closed && mesh.accepted[1]!.closed);
+    assert.equal(mesh.accepted[1]!.error?.code, 'HBONE_HANDLER_FAULT');
+    assert.equal(client.error?.code, 'HTTP2_INTERNAL_ERROR');
+    assert.equal(mesh.server.counters.handlerFaults, 1);
+    mesh.server.counters.handlerFaults = 0;
+    steady.write('still here');
+    await mesh.world.until(() => mesh.accepted[0]!.receivedBytes === 10);
+  });
+
+  withMesh('a handler that throws answers 503, and the connection lives', async (mesh) => {
+    const answer = mesh.answer;
+    mesh.answer = () => {
+      throw new Error('a bug');
+    };
+    const opening = mesh.open();
+    await mesh.world.until(() => opening.done);
+    assert.equal(opening.error?.message, 'http status: 503');
+    assert.equal(mesh.server.counters.handlerFaults, 1);
+    mesh.server.counters.handlerFaults = 0;
+    mesh.answer = answer;
+    await mesh.tunnelStillWorks();
+  });
+
+  identityTests(withMesh);
+}
+
+function identityTests(withMesh: WithMesh): void {
+  withMesh(
+    'a server that is not whom it should be gets no CONNECT',
+    async (mesh) => {
+      const opening = mesh.open();
+      await mesh.world.until(() => opening.done);
+      assert.equal(opening.error?.code, 'HBONE_SERVER_IDENTITY');
+      assert.match(opening.error!.message, /showed spiffe:\/\/cluster\.local\/ns\/default\/sa\/impostor, expected /);
+      assert.match(opening.error!.message, new RegExp(SERVER_IDENTITY));
+      await mesh.world.until(() => mesh.server.counters.connections === 0);
+      assert.deepEqual([mesh.server.counters.calls, mesh.pool.counters.identitiesRefused], [0, 1]);
+    },
+    { serverIdentity: 'spiffe://cluster.local/ns/default/sa/impostor' },
+  );
+
+  withMesh('any identity of the accepted list will do, and none of an empty list', async (mesh) => {
+    const other = 'spiffe://cluster.local/ns/default/sa/other';
+    await mesh.tunnel(undefined, { destinationIdentities: [other, SERVER_IDENTITY] });
+    const nobody = mesh.open({ destinationIdentities: [] });
+    await mesh.world.until(() => nobody.done);
+    assert.equal(nobody.error?.code, 'HBONE_SERVER_IDENTITY');
+  });
+
+  withMesh(
+    'a client of a foreign trust domain is turned away before anything is acted on',
+    async (mesh) => {
+      const opening = mesh.open();
+      await mesh.world.until(() => opening.done);
+      assert.ok(opening.error !== null);
+      assert.deepEqual([mesh.server.counters.calls, mesh.server.counters.identitiesRefused], [0, 1]);
+    },
+    { trustDomain: 'other.example' },
+  );
+
+  for (const identity of ['spiffe://cluster.local/workload/7', null]) {
+    withMesh(`a client whose certificate names ${identity ?? 'nobody'} is turned away`, async (mesh) => {
+      const material =
+        identity === null ? await badMaterial('noName', SERVER_IDENTITY) : await freshMaterialFor(identity);
+      const tls = mesh.world.clientEngine.tlsContext(material);
+      const opening = mesh.open({ tls });
+      await mesh.world.until(() => opening.done);
+      assert.ok(opening.error !== null);
+      assert.deepEqual([mesh.server.counters.calls, mesh.server.counters.identitiesRefused], [0, 1]);
+    });
+  }
+}
