@@ -1,13 +1,15 @@
 /** HBONE's promises, to be kept on every engine: the same suites on the memory engine and on the reactor. */
-import { poolSuite } from './hbone-pool-suite.ts';
-import { serverSuite } from './hbone-server-suite.ts';
-import { tunnelSuite } from './hbone-tunnel-suite.ts';
-import type { MakeWorld } from './hbone-world.ts';
-
-export type { HboneWorld, MakeWorld } from './hbone-world.ts';
+import { answerSuite } from './hbone-conformance/answer-suite.ts';
+import { poolLifeSuite } from './hbone-conformance/pool-life-suite.ts';
+import { poolSuite } from './hbone-conformance/pool-suite.ts';
+import { serverSuite } from './hbone-conformance/server-suite.ts';
+import { tunnelSuite } from './hbone-conformance/tunnel-suite.ts';
+import type { MakeWorld } from './hbone-conformance/world.ts';
 
 export function hboneConformance(name: string, makeWorld: MakeWorld): void {
   tunnelSuite(name, makeWorld);
+  answerSuite(name, makeWorld);
   poolSuite(name, makeWorld);
+  poolLifeSuite(name, makeWorld);
   serverSuite(name, makeWorld);
 }

@@ -116,7 +116,7 @@ class Scanner {
     this.#place = end + (opens ? 2 : 1);
     // The braces of `${` and `}` are blanked, so that those that stay in the code match.
     if (this.#source[start] === '}') this.code[start] = ' ';
-    if (opens) this.code[end + 1] = ' ';
+    if (opens) this.code.fill(' ', end, end + 2);
   }
 
   #regularExpression(): void {

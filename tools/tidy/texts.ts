@@ -13,13 +13,13 @@ export const shortDecisions: Rule = {
 };
 
 export const noHomePaths: Rule = {
-  name: 'no path of somebody’s home',
+  name: 'no path of one machine',
   check({ tree }) {
     return [...tree].flatMap(([path, text]) =>
       linesMatching(text, /(?<![\w.:/-])\/(?:root|(?:home|Users)\/\w+)\//).map((line) => ({
         path,
         line,
-        message: 'a path of one machine',
+        message: 'an absolute path in a home directory',
       })),
     );
   },

@@ -173,9 +173,9 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
 
   onSessionChange(session: HboneSession): void {
     if (session.closed) return;
-    const peerStreamsMax = session.http2.peerConcurrentStreamsMax;
+    const { peerConcurrentStreamsMax } = session.http2;
     // A limit of none is left to each connection to say: remembered, it would never be asked again.
-    if (peerStreamsMax > 0 && peerStreamsMax < this.limits.clientStreamsMax) this.#peerStreamsMax = peerStreamsMax;
+    if (peerConcurrentStreamsMax > 0) this.#peerStreamsMax = peerConcurrentStreamsMax;
     if (session.http2.activeStreams > 0) return;
     if (session.retired || this.#host.draining || !this.#sessions.includes(session)) this.release(session);
     else this.#host.sessionIdle(session, this);

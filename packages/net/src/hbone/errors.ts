@@ -96,7 +96,9 @@ export class HboneStatusError extends AmbitError {
   readonly status: number;
 
   constructor(status: number) {
-    super('HBONE_STATUS', `http status: ${status}`, HBONE_ERRORS.HBONE_STATUS);
+    // 503 is about the moment: its upstream was not reached. Other refusals stay what they are.
+    const retry = status === 503 ? 'safe' : HBONE_ERRORS.HBONE_STATUS.retry;
+    super('HBONE_STATUS', `http status: ${status}`, { ...HBONE_ERRORS.HBONE_STATUS, retry });
     this.status = status;
   }
 }

@@ -103,7 +103,7 @@ export class HbonePool implements DestinationHost {
   #releaseIdle(): void {
     for (const session of this.#idle.keys()) {
       const leftMs = session.idleSinceMs + this.limits.idleReleaseMs - this.engine.nowMs();
-      if (false) {
+      if (leftMs > 0) {
         this.#watchIdle(leftMs);
         return;
       }

@@ -161,8 +161,13 @@ export class HboneStream implements Duplex {
       opening.onGone(error);
       return;
     }
-    if (this.#abortError === null && isCleanReset(error)) this.#endSeen = true;
-    else if (error !== null) this.#early = null;
+    if (this.#abortError === null && isCleanReset(error)) {
+      this.#endSeen = true;
+    } else {
+      // What was not told yet is not told any more: an end without the bytes before it would be a lie.
+      this.#early = null;
+      this.#endSeen = this.#endTold;
+    }
     // Without a receiver there is nobody to tell yet: `receive` sees to it.
     if (this.#receiver === null) return;
     if (this.#depth > 0 || this.#early !== null) this.#host.defer(this);

@@ -57,13 +57,11 @@ export class ClientHandshake implements Handshake {
 
 export class ServerHandshake implements Handshake {
   readonly #owner: HandshakeOwner;
-  /** Looked up when the client's hello comes, so that a changed certificate counts at once. */
-  readonly #currentContext: () => MemoryTlsContext;
-  #context: MemoryTlsContext | null = null;
+  readonly #context: MemoryTlsContext;
 
-  constructor(owner: HandshakeOwner, currentContext: () => MemoryTlsContext) {
+  constructor(owner: HandshakeOwner, context: MemoryTlsContext) {
     this.#owner = owner;
-    this.#currentContext = currentContext;
+    this.#context = context;
   }
 
   start(): void {}
@@ -93,38 +91,23 @@ export class ServerHandshake implements Handshake {
   }
 
   #clientHello(alpn: string): void {
-    const context = this.#currentContext();
-    if (this.#context !== null) {
-      this.#owner.handshakeFailed('unexpected message');
-      return;
-    }
-    this.#context = context;
-    if (alpn !== context.material.alpn) {
+    const { chain, material, roots } = this.#context;
+    if (alpn !== material.alpn) {
       refuse(this.#owner, 'no application protocol');
       return;
     }
-    this.#owner.sendMessage({
-      is: 'serverFlight',
-      alpn,
-      chain: context.chain,
-      wantsCertificate: context.roots !== null,
-    });
+    this.#owner.sendMessage({ is: 'serverFlight', alpn, chain, wantsCertificate: roots !== null });
   }
 
   #clientFlight(flight: TlsMessage & { is: 'clientFlight' }): void {
-    const context = this.#context;
-    if (context === null) {
-      this.#owner.handshakeFailed('unexpected message');
-      return;
-    }
-    const { roots } = context;
+    const { material, roots } = this.#context;
     const fault = roots === null ? null : verifyChain(flight.chain, roots, 'clientAuth', this.#owner.wallMs());
     if (fault !== null) {
       refuse(this.#owner, fault);
       return;
     }
     const leaf = flight.chain[0];
-    this.#owner.handshakeDone({ leafDer: leaf === undefined ? null : leaf.der.slice(), alpn: context.material.alpn });
+    this.#owner.handshakeDone({ leafDer: leaf === undefined ? null : leaf.der.slice(), alpn: material.alpn });
   }
 }
 

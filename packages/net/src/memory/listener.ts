@@ -68,7 +68,7 @@ export class MemoryListener implements Listener {
     const result = { onOpen: this.#onConnection, onFail: () => {} };
     const server = new Endpoint(this.#host.world, this.#host, addresses, false, name, result);
     const tls = this.#tls;
-    server.join(client, tls === null ? null : new ServerHandshake(server, () => this.#tls ?? tls));
+    server.join(client, tls === null ? null : new ServerHandshake(server, tls));
     server.announce();
     this.#backlog.push(server);
     this.acceptWaiting();

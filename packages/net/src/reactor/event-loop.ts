@@ -153,6 +153,8 @@ export class EventLoop implements Clock {
       return;
     }
     const startMs = this.nowMs();
+    // Unreferenced, our own way back does not keep libuv awake: its timeout then tells of Node's other work alone.
+    const next = setImmediate(this.#run).unref();
     this.#settle();
     this.#turn(0);
     while (!this.#nodeReady && !this.#stopped && this.nowMs() - startMs < NODE_TURN_MS) {
@@ -169,7 +171,7 @@ export class EventLoop implements Clock {
     }
     this.#nodeReady = false;
     this.#callbacksRan = false;
-    setImmediate(this.#run);
+    next.ref();
   };
 
   #hasWork(): boolean {

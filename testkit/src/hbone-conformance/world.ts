@@ -25,7 +25,7 @@ import {
   type TunnelResponse,
 } from '@ambit/net/hbone';
 import { HBONE_LIMITS, type HboneLimits } from '@ambit/net/limits';
-import { CLIENT_IDENTITY, materialFor, SERVER_IDENTITY } from './authority.ts';
+import { CLIENT_IDENTITY, materialFor, SERVER_IDENTITY } from '../authority.ts';
 
 export interface HboneWorld {
   readonly clientEngine: Engine;

@@ -5,7 +5,7 @@ import type { Connection, Engine, Listener, Receiver, SocketAddress } from '@amb
 import { aborted } from '@ambit/net/errors';
 import type { ConnectResponder } from '@ambit/net/hbone';
 import { HBONE_LIMITS } from '@ambit/net/limits';
-import { RawClient } from './hbone-raw-peer.ts';
+import { RawClient } from './raw-peer.ts';
 import {
   type MakeWorld,
   type Mesh,
@@ -15,7 +15,7 @@ import {
   Side,
   sentHash,
   type WithMesh,
-} from './hbone-world.ts';
+} from './world.ts';
 
 const MEGABYTE = 1024 * 1024;
 

@@ -9,8 +9,8 @@ import {
   type Http2Stream,
   type Http2StreamLike,
 } from '@ambit/wire/http2';
-import { CLIENT_IDENTITY, materialFor, SERVER_IDENTITY } from './authority.ts';
-import type { Mesh } from './hbone-world.ts';
+import { CLIENT_IDENTITY, materialFor, SERVER_IDENTITY } from '../authority.ts';
+import type { Mesh } from './world.ts';
 
 /** A session on a connection, with a log of what came and the means to stop reading. */
 export class RawPeer implements Receiver {

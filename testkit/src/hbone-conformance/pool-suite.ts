@@ -1,22 +1,16 @@
 /** HBONE's connection pool: what is shared, when a connection is left, and what a waiting call may count on (3.6). */
 import assert from 'node:assert/strict';
 import type { AmbitError } from '@ambit/base/errors';
-import type { Receiver } from '@ambit/net/engine';
 import { aborted } from '@ambit/net/errors';
 import { HBONE_LIMITS, type HboneLimits } from '@ambit/net/limits';
-import { Http2ErrorCode } from '@ambit/wire/http2';
-import { CLIENT_IDENTITY, freshMaterialFor, SERVER_IDENTITY } from './authority.ts';
-import { rawListener, rawServer } from './hbone-raw-peer.ts';
-import { type MakeWorld, type Mesh, meshTests, type Opening, SHORT_LIMITS, type WithMesh } from './hbone-world.ts';
+import { CLIENT_IDENTITY, freshMaterialFor, SERVER_IDENTITY } from '../authority.ts';
+import { type MakeWorld, type Mesh, meshTests, type Opening, type WithMesh } from './world.ts';
 
 export function poolSuite(name: string, makeWorld: MakeWorld): void {
   const withMesh = meshTests(name, makeWorld);
   sharingTests(withMesh);
   dialTests(withMesh);
-  goawayTests(withMesh);
-  timeTests(withMesh);
   boundTests(withMesh);
-  drainTests(withMesh);
 }
 
 function sharingTests(withMesh: WithMesh): void {
@@ -151,128 +145,6 @@ function dialTests(withMesh: WithMesh): void {
   );
 }
 
-function goawayTests(withMesh: WithMesh): void {
-  withMesh('after GOAWAY the next call dials anew, and running tunnels go on', async (mesh) => {
-    const server = await rawServer(mesh, (peer, stream) => peer.answer(stream, '200', false));
-    const first = await mesh.tunnel(undefined, server.address);
-    server.peers[0]!.session.goaway(Http2ErrorCode.NO_ERROR);
-    await mesh.world.pass(20);
-    await mesh.tunnel(undefined, server.address);
-    assert.deepEqual([server.peers.length, first.closed], [2, false]);
-    server.close();
-  });
-
-  withMesh('a call above the last stream of a GOAWAY goes to another connection', async (mesh) => {
-    let connections = 0;
-    const server = await rawListener(mesh, [], (connection) => {
-      connections++;
-      if (connections > 1) mesh.server.accept(connection);
-      else
-        connection.receive(onFirstData(() => connection.write(SETTINGS_AND_GOAWAY_0, 0, SETTINGS_AND_GOAWAY_0.length)));
-    });
-    await mesh.tunnel({ bytes: 5, seed: 1, end: false }, server.address);
-    assert.deepEqual([connections, mesh.pool.counters.retried, mesh.calls.length], [2, 1, 1]);
-    server.close();
-  });
-
-  withMesh('a peer that refuses every stream fails the call after a few connections', async (mesh) => {
-    let asked = 0;
-    const server = await rawServer(mesh, (_, stream) => {
-      asked++;
-      stream.reset(Http2ErrorCode.REFUSED_STREAM);
-    });
-    const opening = mesh.open(server.address);
-    await mesh.world.until(() => opening.done);
-    assert.deepEqual([opening.error?.code, asked], ['HTTP2_REFUSED_STREAM', HBONE_LIMITS.tunnelAttemptsMax]);
-    server.close();
-  });
-
-  withMesh(
-    'a call on a shared connection that was just lost is asked again; on its own connection it fails',
-    async (mesh) => {
-      const server = await rawServer(mesh, (peer, stream) => {
-        if (server.peers.length === 1 && stream.id === 1) peer.answer(stream, '200', false);
-        else if (server.peers.length === 1) peer.connection.abort(failure());
-        else if (server.peers.length === 2) peer.answer(stream, '200', false);
-        else peer.connection.abort(failure());
-      });
-      const first = await mesh.tunnel(undefined, server.address);
-      await mesh.tunnel(undefined, server.address);
-      assert.equal(first.closed, true, 'what ran on it is lost');
-      assert.deepEqual([server.peers.length, mesh.pool.counters.retried], [2, 1]);
-      const alone = mesh.open({ ...server.address, sourceIp: '10.9.9.9' });
-      await mesh.world.until(() => alone.done);
-      assert.ok(alone.error !== null);
-      assert.equal(server.peers.length, 3);
-      server.close();
-    },
-  );
-}
-
-function timeTests(withMesh: WithMesh): void {
-  withMesh(
-    'a server that answers no PING loses the connection and its tunnels fail',
-    async (mesh) => {
-      const server = await rawServer(mesh, (peer, stream) => peer.answer(stream, '200', false));
-      const client = await mesh.tunnel(undefined, server.address);
-      server.peers[0]!.deaf = true;
-      await mesh.world.until(() => client.closed);
-      assert.deepEqual([client.error?.code, client.ended], ['HBONE_KEEPALIVE', false]);
-      assert.deepEqual([mesh.pool.counters.keepaliveTimeouts, mesh.pool.counters.connections], [1, 0]);
-      await mesh.world.until(() => server.peers[0]!.closed || mesh.world.clientEngine.counters.connections === 0);
-      server.close();
-    },
-    { limits: { ...SHORT_LIMITS, idleReleaseMs: 60_000 } },
-  );
-
-  withMesh(
-    'peers that answer PINGs stay connected however long nothing else happens',
-    async (mesh) => {
-      const opening = mesh.open();
-      await mesh.world.until(() => opening.done);
-      await mesh.world.pass(1500);
-      assert.equal(opening.side!.closed, false);
-      await mesh.tunnelStillWorks();
-      assert.equal(mesh.pool.counters.keepaliveTimeouts + mesh.server.counters.keepaliveTimeouts, 0);
-    },
-    { limits: { ...SHORT_LIMITS, idleReleaseMs: 60_000 } },
-  );
-
-  withMesh(
-    'an idle connection is released after its last use, a used one is not',
-    async (mesh) => {
-      const brief = async (): Promise<void> => {
-        const side = await mesh.tunnel({ bytes: 1, seed: 1, end: true });
-        await mesh.world.until(() => side.closed);
-      };
-      await brief();
-      await mesh.world.pass(200);
-      await brief();
-      await mesh.world.pass(200);
-      assert.deepEqual([mesh.pool.counters.connections, mesh.pool.counters.dials], [1, 1]);
-      const running = await mesh.tunnel();
-      await mesh.world.pass(800);
-      assert.deepEqual([mesh.pool.counters.connections, running.closed], [1, false]);
-      running.stream.end();
-      await mesh.world.until(() => mesh.pool.counters.connections === 0 && mesh.server.counters.connections === 0);
-      assert.deepEqual([running.error, mesh.pool.counters.idleReleased], [null, 1]);
-    },
-    { limits: SHORT_LIMITS },
-  );
-
-  withMesh(
-    'a call that is never answered fails at its deadline, and the server learns that it was given up',
-    async (mesh) => {
-      mesh.answer = () => {};
-      const opening = mesh.open();
-      await mesh.world.until(() => opening.done);
-      assert.equal(opening.error?.code, 'HBONE_RESPONSE_TIMEOUT');
-      await mesh.world.until(() => mesh.server.counters.callsAbandoned === 1);
-    },
-    { limits: SHORT_LIMITS },
-  );
-}
-
 function boundTests(withMesh: WithMesh): void {
   const limited = (changes: Partial<HboneLimits>): { limits: HboneLimits } => ({
     limits: { ...HBONE_LIMITS, ...changes },
@@ -316,65 +188,6 @@ function boundTests(withMesh: WithMesh): void {
     },
     limited({ poolConnectionsMax: 1 }),
   );
-}
-
-function drainTests(withMesh: WithMesh): void {
-  withMesh('a draining pool ends idle connections now and others with their last tunnel', async (mesh) => {
-    const idle = await mesh.tunnel({ bytes: 1, seed: 1, end: true }, { sourceIp: '10.9.9.1' });
-    await mesh.world.until(() => idle.closed);
-    const running = await mesh.tunnel();
-    let drained = false;
-    mesh.pool.drain(60_000, () => {
-      drained = true;
-    });
-    assert.equal(mesh.pool.counters.connections, 1);
-    await mesh.world.pass(50);
-    assert.deepEqual([drained, running.closed], [false, false]);
-    running.stream.end();
-    await mesh.world.until(() => drained);
-    assert.deepEqual([running.error, mesh.pool.counters.connections], [null, 0]);
-  });
-
-  withMesh('at the deadline of a drain what still runs is cut', async (mesh) => {
-    const running = await mesh.tunnel();
-    let drained = false;
-    mesh.pool.drain(100, () => {
-      drained = true;
-    });
-    await mesh.world.until(() => drained && running.closed);
-    assert.equal(running.error?.code, 'HBONE_DRAINED');
-  });
-
-  withMesh('a closed pool fails what waits, cuts what runs, and takes nothing new', async (mesh) => {
-    const running = await mesh.tunnel();
-    const waiting = mesh.open({ sourceIp: '10.9.9.9' });
-    mesh.pool.close();
-    const late = mesh.open();
-    assert.equal(late.done, false, 'no result from inside the call');
-    await mesh.world.until(() => running.closed && waiting.done && late.done);
-    assert.deepEqual([running.error?.code, waiting.error?.code], ['HBONE_DRAINED', 'HBONE_DRAINED']);
-    assert.equal(late.error?.code, 'HBONE_POOL_CLOSED');
-    assert.deepEqual([mesh.pool.counters.dialing, mesh.pool.counters.waiting], [0, 0]);
-  });
-}
-
-/** SETTINGS without entries; GOAWAY that took no stream, NO_ERROR. */
-const SETTINGS_AND_GOAWAY_0 = Uint8Array.from([
-  0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-]);
-
-function onFirstData(callback: () => void): Receiver {
-  let seen = false;
-  return {
-    creditBytes: () => 2 ** 20,
-    onData: () => {
-      if (!seen) callback();
-      seen = true;
-    },
-    onEnd: () => {},
-    onWritable: () => {},
-    onClose: () => {},
-  };
 }
 
 function openMany(mesh: Mesh, count: number): Opening[] {
