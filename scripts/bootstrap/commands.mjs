@@ -43,6 +43,8 @@ export const COMMANDS = [
     nodeFlags: [],
     systemTools: true,
     options: [
+      ['--quick', 'does it all work? seconds; the figures mean nothing'],
+      ['...', 'what bench/README.md lists'],
       ['ZTUNNEL_BIN=FILE', "in the environment: compare with Istio's ztunnel"],
       ['REACTOR_JS=FILE', 'in the environment: compare with another reactor'],
     ],

@@ -1,5 +1,6 @@
-/** HBONE's promises, to be kept on every engine: the same suites on the memory engine and on the reactor. */
+/** HBONE's promises, to be kept on every engine by the same suites on the memory engine and on the reactor. */
 import { answerSuite } from './hbone-conformance/answer-suite.ts';
+import { clockSuite } from './hbone-conformance/clock-suite.ts';
 import { poolLifeSuite } from './hbone-conformance/pool-life-suite.ts';
 import { poolSuite } from './hbone-conformance/pool-suite.ts';
 import { serverSuite } from './hbone-conformance/server-suite.ts';
@@ -12,4 +13,9 @@ export function hboneConformance(name: string, makeWorld: MakeWorld): void {
   poolSuite(name, makeWorld);
   poolLifeSuite(name, makeWorld);
   serverSuite(name, makeWorld);
+}
+
+/** For a simulated clock: on a real one these would be races. */
+export function hboneClockConformance(name: string, makeWorld: MakeWorld): void {
+  clockSuite(name, makeWorld);
 }

@@ -60,7 +60,6 @@ export class CopyPair implements CopyResult {
 
   /** Drops both streams: a policy changed, or the drain deadline passed. */
   abort(error: AmbitError): void {
-    this.error ??= error;
     this.#client.from.abort(error);
     this.#upstream.from.abort(error);
   }
@@ -104,9 +103,9 @@ class Direction implements Receiver {
     this.to.resume();
   }
 
+  /** Cleanly means that `onEnd` came before: the other side was told then. */
   onClose(error: AmbitError | null): void {
-    if (error === null) this.to.end();
-    else this.to.abort(error);
+    if (error !== null) this.to.abort(error);
     this.pair.streamClosed(error);
   }
 }

@@ -43,7 +43,7 @@ export interface HboneLimits {
 
   /** As ztunnel for TCP; ours also covers the TLS handshake, for which ztunnel has no limit. */
   readonly connectTimeoutMs: number;
-  /** Ours: from the request to a connection for it, over all dials. */
+  /** Ours: from the request to a connection for it, over all dials. Above one dial's, so that its error comes first. */
   readonly waitTimeoutMs: number;
   /** Ours: the server may itself wait 5 s for its workload and 10 s for its upstream. */
   readonly responseTimeoutMs: number;
@@ -81,7 +81,7 @@ export const HBONE_LIMITS: HboneLimits = Object.freeze({
   tunnelAttemptsMax: 4,
 
   connectTimeoutMs: 10_000,
-  waitTimeoutMs: 10_000,
+  waitTimeoutMs: 15_000,
   responseTimeoutMs: 20_000,
   idleReleaseMs: 300_000,
   keepaliveIntervalMs: 10_000,

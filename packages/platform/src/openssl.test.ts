@@ -55,11 +55,11 @@ test('a client that is not asked for a certificate shows none', () => {
   });
 });
 
-test('an intermediate is sent with the leaf, and the root is not', () => {
+test('the chain is sent as given, and not completed from the roots', () => {
   const intermediate = mint({ name: 'intermediate', issuer: root, isAuthority: true });
   const leaf = mintWorkload(intermediate);
   const certificateChainPem = leaf.certificatePem + intermediate.certificatePem;
-  const alone = context(leaf);
+  const alone = context(leaf, { rootsPem: root.certificatePem + intermediate.certificatePem });
   meeting(context(mintWorkload(root)), alone, ({ client }) => {
     assert.equal(client.verify, 'unable to get local issuer certificate', 'the leaf alone does not do');
   });

@@ -129,7 +129,10 @@ async function stoppedReader(kit: Kit, secure: boolean): Promise<void> {
   assert.ok(client.stream!.writableBytes() < markBytes / 2 && !client.allSent, 'its writer still waits');
   // Sealed records are a little longer than what is in them.
   const { queuedBytes } = kit.client.counters;
-  assert.ok(queuedBytes > 0 && queuedBytes <= 1.1 * markBytes, `${queuedBytes} bytes are queued, of ${markBytes} allowed`);
+  assert.ok(
+    queuedBytes > 0 && queuedBytes <= 1.1 * markBytes,
+    `${queuedBytes} bytes are queued, of ${markBytes} allowed`,
+  );
 }
 
 async function oversizedWrite(kit: Kit, secure: boolean): Promise<void> {

@@ -7,8 +7,6 @@ import { badMaterial, freshMaterialFor, SERVER_IDENTITY } from '../authority.ts'
 import { RawClient } from './raw-peer.ts';
 import { type MakeWorld, meshTests, type WithMesh } from './world.ts';
 
-const _MEGABYTE = 1024 * 1024;
-
 export function answerSuite(name: string, makeWorld: MakeWorld): void {
   const withMesh = meshTests(name, makeWorld);
   refusalTests(withMesh);

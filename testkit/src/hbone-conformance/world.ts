@@ -47,11 +47,11 @@ export type MakeWorld = (seed: number) => Promise<HboneWorld>;
 export const SHORT_LIMITS: HboneLimits = {
   ...HBONE_LIMITS,
   keepaliveIntervalMs: 100,
-  keepaliveTimeoutMs: 200,
+  keepaliveTimeoutMs: 400,
   idleReleaseMs: 300,
-  responseTimeoutMs: 400,
-  waitTimeoutMs: 400,
-  connectTimeoutMs: 300,
+  responseTimeoutMs: 1000,
+  waitTimeoutMs: 1500,
+  connectTimeoutMs: 1000,
   closeGraceMs: 100,
 };
 

@@ -6,7 +6,7 @@ import { MemoryNetwork } from '@ambit/net/memory';
 import { Mesh, Opening, type Sending, SHORT_LIMITS, type Side, sentHash } from '@ambit/testkit/hbone-world';
 import fc from 'fast-check';
 import { aborted } from '../errors.ts';
-import { memoryWorld } from './test-support.ts';
+import { memoryWorld } from './memory-world.fixture.ts';
 
 const TUNNELS = 12;
 
@@ -23,12 +23,14 @@ test('whatever breaks, each call ends once, an end means whole bytes, and nothin
     { numRuns: 25 },
   );
   // The property would say nothing if no tunnel ever opened, or none ever broke.
-  assert.ok(opened > 60 && broken > 6, `${opened} opened, ${broken} broken`);
+  assert.ok(opened > 50 && broken > 5, `${opened} opened, ${broken} broken`);
 });
 
 test('the same seed gives the same run, byte for byte', async () => {
   const traces = [[], []] as [string[], string[]];
-  for (const trace of traces) await run(77, (line) => trace.push(line));
+  for (const trace of traces) {
+    for (const seed of [77, 78, 79, 80]) await run(seed, (line) => trace.push(line));
+  }
   assert.ok(traces[0].length > 1000);
   assert.deepEqual(traces[0], traces[1]);
 });
@@ -40,7 +42,7 @@ interface Outcome {
 
 async function run(seed: number, trace?: (line: string) => void): Promise<Outcome> {
   const rng = seededRng(seed);
-  const resetRate = rng.integer(2) === 0 ? 0 : 0.002;
+  const resetRate = rng.integer(3) === 0 ? 0 : 0.02;
   const network = new MemoryNetwork({ seed, resetRate, refuseRate: 0.05, ...(trace === undefined ? {} : { trace }) });
   const limits = { ...SHORT_LIMITS, clientStreamsMax: 1 + rng.integer(8) };
   const serverLimits = { ...SHORT_LIMITS, serverStreamsMax: 2 + rng.integer(8) };
@@ -58,7 +60,7 @@ async function run(seed: number, trace?: (line: string) => void): Promise<Outcom
   for (const [i, opening] of openings.entries()) {
     mesh.world.clientEngine.after(rng.integer(400), () => mesh.pool.openTunnel(requestFor(mesh, i), opening));
   }
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < 12; i++) {
     const side = (): Side | null | undefined =>
       rng.integer(2) === 0 ? openings[rng.integer(TUNNELS)]!.side : accepted[rng.integer(TUNNELS)]?.[1];
     mesh.world.clientEngine.after(rng.integer(800), () => side()?.stream.abort(aborted('chosen by the seed')));

@@ -2,28 +2,31 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { MemoryNetwork } from '@ambit/net/memory';
-import { hboneConformance } from '@ambit/testkit/hbone-conformance';
+import { hboneClockConformance, hboneConformance } from '@ambit/testkit/hbone-conformance';
 import { Mesh, SHORT_LIMITS } from '@ambit/testkit/hbone-world';
+import { HBONE_LIMITS } from '../limits.ts';
 import { HBONE_PORT } from './destination.ts';
-import { memoryWorld } from './test-support.ts';
+import { memoryWorld } from './memory-world.fixture.ts';
 
-hboneConformance('memory', async (seed) => memoryWorld(new MemoryNetwork({ seed })));
+const makeWorld = async (seed: number) => memoryWorld(new MemoryNetwork({ seed }));
+hboneConformance('memory', makeWorld);
+hboneClockConformance('memory', makeWorld);
 
 test('a dial that times out on port 15008 names the NetworkPolicy, and those who wait fail at their own deadline', async () => {
   const network = new MemoryNetwork({ seed: 1 });
-  const mesh = await Mesh.start(memoryWorld(network), { limits: SHORT_LIMITS });
+  const mesh = await Mesh.start(memoryWorld(network));
   network.drop(mesh.world.serverIp, HBONE_PORT);
   const openings = [1, 2, 3].map(() => mesh.open({ destinationPort: HBONE_PORT }));
   await mesh.world.until(() => openings[0]!.done);
-  assert.equal(mesh.world.clientEngine.nowMs(), SHORT_LIMITS.connectTimeoutMs);
+  assert.equal(mesh.world.clientEngine.nowMs(), HBONE_LIMITS.connectTimeoutMs);
   await mesh.world.until(() => openings.every((opening) => opening.done));
-  assert.equal(mesh.world.clientEngine.nowMs(), SHORT_LIMITS.waitTimeoutMs);
+  assert.equal(mesh.world.clientEngine.nowMs(), HBONE_LIMITS.waitTimeoutMs);
   for (const { error } of openings) {
     assert.equal(error?.code, 'HBONE_DIAL_TIMEOUT');
     assert.match(error.message, /^connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: /);
     assert.equal(error.retry, 'safe');
   }
-  await mesh.world.pass(1000);
+  await mesh.world.pass(HBONE_LIMITS.connectTimeoutMs);
   const { dials, dialing, waiting } = mesh.pool.counters;
   assert.deepEqual([dials, dialing, waiting], [2, 0, 0]);
   await mesh.stop();

@@ -9,6 +9,8 @@ import { addressText, connectionReset, handlerFault, tlsHandshakeFailed, tlsHand
 import { ByteQueue } from './byte-queue.ts';
 import type { Handshake, HandshakeOwner } from './handshake.ts';
 import { VIEW_BYTES_MAX } from './lent-view.ts';
+import { Outbox } from './outbox.ts';
+import type { ScheduledEvent } from './schedule.ts';
 import { type Segment, TLS_RECORD_BYTES, type TlsMessage } from './segment.ts';
 import type { EndpointOwner, World } from './world.ts';
 
@@ -37,15 +39,13 @@ export class Endpoint implements Connection, HandshakeOwner {
   #peer: Endpoint | null = null;
   #receiver: Receiver | null = null;
   #handshake: Handshake | null = null;
+  #deadline: ScheduledEvent | null = null;
   #handedOver = false;
   #early: Segment[] = [];
 
-  readonly #outbox = new ByteQueue();
+  readonly #outbox: Outbox;
   #lastArrivalMs = 0;
   #flushScheduled = false;
-  #roomWanted = false;
-  #endRequested = false;
-  #endSent = false;
 
   readonly #inbox = new ByteQueue();
   #bytesInFlight = 0;
@@ -64,6 +64,7 @@ export class Endpoint implements Connection, HandshakeOwner {
   ) {
     this.#world = world;
     this.#owner = owner;
+    this.#outbox = new Outbox(owner.counters, world.queueBytes);
     this.local = addresses.local;
     this.remote = addresses.remote;
     this.originalDestination = addresses.originalDestination;
@@ -83,8 +84,15 @@ export class Endpoint implements Connection, HandshakeOwner {
     this.#transmit({ kind: 'open' });
   }
 
+  /** The server accepted the connection; its handshake has a deadline. */
+  accept(handshakeTimeoutMs: number): void {
+    const timedOut = (): void => this.handshakeTimeout(handshakeTimeoutMs);
+    if (this.#handshake !== null) this.#deadline = this.#world.schedule.after(handshakeTimeoutMs, timedOut);
+    this.#start();
+  }
+
   /** A client was answered, or a server accepted the connection. */
-  start(): void {
+  #start(): void {
     assert(this.state === 'waiting', 'a connection starts once');
     if (this.#handshake === null) {
       this.#open(null);
@@ -103,23 +111,18 @@ export class Endpoint implements Connection, HandshakeOwner {
 
   write(bytes: Uint8Array, offset: number, length: number): void {
     assert(offset >= 0 && length >= 0 && offset + length <= bytes.length, 'a write stays inside its bytes');
-    if (this.state !== 'open' || this.#endRequested || length === 0) return;
-    this.#outbox.push(bytes.slice(offset, offset + length));
-    this.#owner.counters.queuedBytes += length;
-    if (this.#outbox.length >= this.#world.queueBytes) this.#roomWanted = true;
+    if (this.state !== 'open' || this.#outbox.endRequested || length === 0) return;
+    this.#outbox.push(bytes, offset, length);
     this.#scheduleFlush(0);
   }
 
   writableBytes(): number {
-    if (this.state !== 'open' || this.#endRequested) return 0;
-    const room = Math.max(0, this.#world.queueBytes - this.#outbox.length);
-    if (room === 0) this.#roomWanted = true;
-    return room;
+    return this.state !== 'open' || this.#outbox.endRequested ? 0 : this.#outbox.room();
   }
 
   end(): void {
-    if (this.state !== 'open' || this.#endRequested) return;
-    this.#endRequested = true;
+    if (this.state !== 'open' || this.#outbox.endRequested) return;
+    this.#outbox.endRequested = true;
     this.#scheduleFlush(0);
   }
 
@@ -173,6 +176,7 @@ export class Endpoint implements Connection, HandshakeOwner {
   }
 
   #open(tls: TlsPeer | null): void {
+    this.#clearDeadline();
     this.state = 'open';
     this.tls = tls;
     this.#handedOver = true;
@@ -180,18 +184,20 @@ export class Endpoint implements Connection, HandshakeOwner {
     counters.connections += 1;
     if (this.dialled) counters.connected += 1;
     this.#trace('open');
-    try {
+    this.#guarded(this.dialled ? 'onOpen' : 'onConnection', () => {
       this.#result.onOpen(this);
       if (this.#receiver === null) throw new Error('nobody received the connection');
-      this.#scheduleRead();
-    } catch (thrown) {
-      this.#fault(this.dialled ? 'onOpen' : 'onConnection', thrown);
-    }
+    });
+    this.#scheduleRead();
+  }
+
+  #clearDeadline(): void {
+    if (this.#deadline !== null) this.#world.schedule.cancel(this.#deadline);
   }
 
   #close(error: AmbitError | null): void {
-    this.#owner.counters.queuedBytes -= this.#outbox.length;
-    this.#outbox.clear();
+    this.#clearDeadline();
+    this.#outbox.drop();
     this.#inbox.clear();
     this.state = 'closed';
     this.#world.schedule.after(0, () => this.#tellClosed(error));
@@ -210,10 +216,14 @@ export class Endpoint implements Connection, HandshakeOwner {
     this.#owner.gone(this);
   }
 
-  #fault(handler: string, thrown: unknown): void {
-    this.#owner.counters.handlerFaults += 1;
-    this.#trace(`fault ${handler}`);
-    this.terminate(handlerFault(handler, thrown), true);
+  #guarded(handler: string, call: () => void): void {
+    try {
+      call();
+    } catch (thrown) {
+      this.#owner.counters.handlerFaults += 1;
+      this.#trace(`fault ${handler}`);
+      this.terminate(handlerFault(handler, thrown), true);
+    }
   }
 
   #transmit(segment: Segment): void {
@@ -241,7 +251,6 @@ export class Endpoint implements Connection, HandshakeOwner {
     const limit = Math.min(room, this.#outbox.length);
     if (limit > 0) {
       const count = this.#world.pieceBytes(limit);
-      this.#owner.counters.queuedBytes -= count;
       this.#trace(`write ${count}`);
       this.#transmit({ kind: 'data', bytes: this.#outbox.take(count) });
       if (resetRate > 0 && rng.next() < resetRate) {
@@ -250,23 +259,13 @@ export class Endpoint implements Connection, HandshakeOwner {
       }
       if (limit > count) this.#scheduleFlush(0);
     }
-    if (this.#outbox.length === 0 && this.#endRequested && !this.#endSent) {
-      this.#endSent = true;
+    if (this.#outbox.takeEnd()) {
       this.#trace('end');
       this.#transmit({ kind: 'end' });
       this.#closeIfEnded();
-    } else if (this.#roomWanted && !this.#endRequested && this.#outbox.length <= this.#world.queueBytes / 2) {
-      this.#roomWanted = false;
-      this.#tellWritable();
-    }
-  }
-
-  #tellWritable(): void {
-    this.#trace('writable');
-    try {
-      this.#receiver!.onWritable();
-    } catch (thrown) {
-      this.#fault('onWritable', thrown);
+    } else if (this.#outbox.takeRoomNews()) {
+      this.#trace('writable');
+      this.#guarded('onWritable', () => this.#receiver!.onWritable());
     }
   }
 
@@ -274,7 +273,7 @@ export class Endpoint implements Connection, HandshakeOwner {
     if (segment.kind === 'data') this.#bytesInFlight -= segment.bytes.length;
     if (this.state === 'closed') return;
     if (this.state === 'waiting') {
-      if (segment.kind === 'open') this.start();
+      if (segment.kind === 'open') this.#start();
       else if (segment.kind === 'reset') this.terminate(connectionReset(this.#remoteText(), this.dialled), false);
       else this.#arriveEarly(segment);
     } else if (this.state === 'handshaking') {
@@ -343,11 +342,7 @@ export class Endpoint implements Connection, HandshakeOwner {
     const length = this.#world.pieceBytes(Math.min(credit, this.#inbox.length, VIEW_BYTES_MAX));
     const offset = view.lend(this.#inbox, length);
     this.#trace(`read ${length}`);
-    try {
-      this.#receiver!.onData(view.bytes, offset, length);
-    } catch (thrown) {
-      this.#fault('onData', thrown);
-    }
+    this.#guarded('onData', () => this.#receiver!.onData(view.bytes, offset, length));
     view.reclaim();
     this.#peer!.#scheduleFlush(this.#world.delayMs());
   }
@@ -355,11 +350,9 @@ export class Endpoint implements Connection, HandshakeOwner {
   /** 0 when reading is paused from now on, or the receiver is lost. */
   #askCredit(): number {
     let credit = 0;
-    try {
+    this.#guarded('creditBytes', () => {
       credit = this.#receiver!.creditBytes();
-    } catch (thrown) {
-      this.#fault('creditBytes', thrown);
-    }
+    });
     if (this.state !== 'open') return 0;
     if (credit <= 0) {
       this.#trace('pause');
@@ -373,16 +366,12 @@ export class Endpoint implements Connection, HandshakeOwner {
     if (this.#world.rng.integer(2) === 0 && this.#askCredit() <= 0) return;
     this.#endDelivered = true;
     this.#trace('ended');
-    try {
-      this.#receiver!.onEnd();
-    } catch (thrown) {
-      this.#fault('onEnd', thrown);
-    }
+    this.#guarded('onEnd', () => this.#receiver!.onEnd());
     this.#closeIfEnded();
   }
 
   #closeIfEnded(): void {
-    if (this.state === 'open' && this.#endSent && this.#endDelivered) this.#close(null);
+    if (this.state === 'open' && this.#outbox.endSent && this.#endDelivered) this.#close(null);
   }
 
   #remoteText(): string {

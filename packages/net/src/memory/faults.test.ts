@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { AmbitError } from '@ambit/base/errors';
 import { seededRng } from '@ambit/base/rng';
+import { materialFor, SERVER_IDENTITY } from '@ambit/testkit/authority';
 import type { Connection, Receiver } from '../engine.ts';
 import { aborted } from '../errors.ts';
 import { MemoryNetwork, type MemoryNetworkOptions } from './network.ts';
@@ -116,6 +117,29 @@ test('without descriptors accepting pauses, and goes on when one is free', () =>
   assert.deepEqual([accepted.length, server.counters.connections], [5, 0]);
 });
 
+test('what waits unaccepted is reset when its listener closes, and a full backlog refuses', () => {
+  const network = new MemoryNetwork({ seed: 3 });
+  const server = network.engine('server', { descriptorsMax: 0 });
+  const listener = server.listen(SERVER, () => assert.fail('nothing is accepted'));
+  const client = network.engine('client');
+  const sinks: Sink[] = [];
+  const refused: string[] = [];
+  const onOpen = (connection: Connection): void => {
+    const sink = new Sink();
+    sinks.push(sink);
+    connection.receive(sink);
+  };
+  const onFail = (error: AmbitError): void => {
+    refused.push(error.code);
+  };
+  for (let i = 0; i < 520; i++) client.connect(SERVER, { onOpen, onFail });
+  network.run(1000);
+  assert.deepEqual([sinks.length, refused.length, refused[0]], [511, 9, 'CONNECT_REFUSED']);
+  listener.close();
+  network.run();
+  assert.ok(sinks.every((sink) => sink.closed?.code === 'CONNECTION_RESET'));
+});
+
 test('an engine without descriptors fails its connects with EMFILE', () => {
   const network = new MemoryNetwork({ seed: 3 });
   const client = network.engine('client', { descriptorsMax: 0 });
@@ -205,6 +229,19 @@ test('running stops at the given time, and settling fails when nothing more can 
     /not settled/,
   );
   assert.deepEqual(fired, [10, 20, 30]);
+});
+
+test('a finished handshake leaves no deadline behind', async () => {
+  const network = new MemoryNetwork({ seed: 3 });
+  const server = network.engine('server');
+  const client = network.engine('client');
+  const tls = server.tlsContext(await materialFor(SERVER_IDENTITY));
+  server.listen({ ...SERVER, tls, handshakeTimeoutMs: 5000 }, (connection) => connection.receive(new Sink()));
+  const onOpen = (connection: Connection): void => connection.receive(new Sink());
+  client.connect({ ...SERVER, tls, timeoutMs: 5000 }, { onOpen, onFail: (error) => assert.fail(error) });
+  network.run();
+  assert.equal(server.counters.connections, 1);
+  assert.ok(network.schedule.nowMs < 1000);
 });
 
 test('many timers fire in order', () => {

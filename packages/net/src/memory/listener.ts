@@ -3,7 +3,6 @@ import { assert } from '@ambit/base/assert';
 import type { Connection, Listener, ListenOptions, SocketAddress, TlsContext } from '../engine.ts';
 import { Endpoint } from './endpoint.ts';
 import { ServerHandshake } from './handshake.ts';
-import type { ScheduledEvent } from './schedule.ts';
 import { asMemoryContext, type MemoryTlsContext } from './tls.ts';
 import type { EndpointOwner, World } from './world.ts';
 
@@ -89,22 +88,11 @@ export class MemoryListener implements Listener {
           this.#host.acceptPaused();
           return;
         }
-        this.#start(this.#backlog[0]!);
+        this.#host.accepted(this.#backlog[0]!);
+        this.#backlog[0]!.accept(this.#handshakeTimeoutMs);
       }
       this.#backlog.shift();
     }
-  }
-
-  #start(endpoint: Endpoint): void {
-    this.#host.accepted(endpoint);
-    let deadline: ScheduledEvent | null = null;
-    if (this.#tls !== null) {
-      deadline = this.#host.world.schedule.after(this.#handshakeTimeoutMs, () => {
-        if (endpoint.state === 'handshaking') endpoint.handshakeTimeout(this.#handshakeTimeoutMs);
-      });
-    }
-    endpoint.start();
-    if (deadline !== null && endpoint.state !== 'handshaking') this.#host.world.schedule.cancel(deadline);
   }
 }
 

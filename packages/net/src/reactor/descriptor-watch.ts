@@ -1,7 +1,7 @@
 /** Any other descriptor on the loop: a control channel, a capture. Level triggered; the descriptor stays the caller's. */
 import { EPOLLIN } from '@ambit/platform/epoll';
 import type { EngineTimer } from '../engine.ts';
-import { Source } from './event-loop.ts';
+import { Source, UNWATCHED } from './event-loop.ts';
 import type { Shared } from './shared.ts';
 
 export class DescriptorWatch extends Source implements EngineTimer {
@@ -17,6 +17,7 @@ export class DescriptorWatch extends Source implements EngineTimer {
   }
 
   cancel(): void {
+    if (this.slot >= 0) this.#shared.loop.interest(this, UNWATCHED); // the descriptor may live on
     this.#shared.loop.unregister(this);
   }
 

@@ -1,5 +1,5 @@
 /** A connection being made: TCP, then TLS where asked for, under one deadline. Tells of its result exactly once. */
-import type { AmbitError } from '@ambit/base/errors';
+import { type AmbitError, asAmbitError } from '@ambit/base/errors';
 import { ipFamily } from '@ambit/platform/address';
 import { EPOLLOUT } from '@ambit/platform/epoll';
 import { ECONNREFUSED, ETIMEDOUT, errnoName } from '@ambit/platform/errno';
@@ -8,7 +8,6 @@ import {
   closeDescriptor,
   connectSocket,
   openSocket,
-  SystemCallError,
   setNoDelay,
   setTransparent,
   takeSocketError,
@@ -76,8 +75,7 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
     this.#shared.dials.delete(this);
     loop.replace(this, connection);
     this.#connection = connection;
-    connection.watchReads();
-    connection.watchWrites(false);
+    connection.watchOpened();
     if (this.#tls !== null) loop.queueHandshake(connection);
     else {
       connection.open();
@@ -126,9 +124,8 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
         this.#shared.loop.interest(this, EPOLLOUT);
       }
     } catch (thrown) {
-      if (!(thrown instanceof SystemCallError)) throw thrown;
       if (fd >= 0 && this.slot < 0) closeDescriptor(fd);
-      this.#give(connectFailed(addressText(ip, port), thrown.message));
+      this.#give(connectFailed(addressText(ip, port), asAmbitError(thrown).message));
     }
   }
 

@@ -108,10 +108,12 @@ export class EventLoop implements Clock {
     source.watched = events;
   }
 
-  /** The descriptor is the caller's to close. */
+  /**
+   * Before the caller closes the descriptor, which takes it out of epoll too: an event of one that some other process
+   * still holds finds no source of its generation.
+   */
   unregister(source: Source): void {
     if (source.slot < 0) return;
-    if (source.watched !== UNWATCHED) this.#epoll.remove(source.fd);
     this.#slots[source.slot] = null;
     this.#freeSlots.push(source.slot);
     source.slot = -1;

@@ -58,6 +58,7 @@ export class ReactorListener extends Source implements Listener {
     this.#closed = true;
     this.#pause?.cancel();
     this.#shared.listeners.delete(this);
+    if (this.slot >= 0) this.#shared.loop.interest(this, UNWATCHED); // the descriptor may live on
     this.#shared.loop.unregister(this);
     if (this.#ownsDescriptor) closeDescriptor(this.fd);
   }

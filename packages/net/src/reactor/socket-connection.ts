@@ -145,7 +145,6 @@ export abstract class SocketConnection extends Source implements Connection {
 
   takeEnd(): void {
     this.remoteEnded = true;
-    this.watch(this.watched & ~EPOLLIN);
     this.receiver?.onEnd();
     this.finishIfDone();
   }
@@ -163,6 +162,11 @@ export abstract class SocketConnection extends Source implements Connection {
 
   watchReads(): void {
     if (!this.remoteEnded) this.watch((this.watched === UNWATCHED ? 0 : this.watched) | EPOLLIN);
+  }
+
+  /** As it is watched when it is handed over: one call, whatever was watched before. */
+  watchOpened(): void {
+    this.watch(EPOLLIN);
   }
 
   watchWrites(on: boolean): void {

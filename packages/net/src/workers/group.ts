@@ -113,7 +113,7 @@ export class WorkerGroup implements WorkerOwner {
     return this.#epoch;
   }
 
-  /** Resolves when the epoch is in force in every child that lives. */
+  /** Resolves when the epoch is in force in every child that lives; 0 is the snapshot with which they start. */
   applied(epoch: number): Promise<void> {
     assert(epoch <= this.#epoch, 'only an epoch that was broadcast can be waited for');
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -142,6 +142,7 @@ export class WorkerGroup implements WorkerOwner {
 
   onJoined(worker: Worker): void {
     this.log.info('child joined', { child_pid: worker.pid });
+    this.#settleWaiters();
     // Whom it replaces has served until now, so that there is no gap.
     for (const other of this.#workers) {
       if (this.#successors.get(other) === worker) other.drain(this.limits.drainMs);
@@ -214,7 +215,7 @@ export class WorkerGroup implements WorkerOwner {
   /** Before the listeners, so that no connection is decided on less than the whole state. */
   #sendSnapshot(worker: Worker): void {
     const bodies = [...this.#options.snapshot()];
-    if (bodies.length === 0) worker.appliedEpoch = this.#epoch;
+    if (bodies.length === 0) worker.joinEpoch = this.#epoch;
     for (const [index, body] of bodies.entries()) {
       worker.send({ type: 'state', epoch: this.#epoch, more: index < bodies.length - 1, body });
     }

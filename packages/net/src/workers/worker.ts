@@ -39,8 +39,10 @@ export interface WorkerOwner {
 export class Worker implements ChannelOwner {
   /** -1 when it could not be started. */
   readonly pid: number;
-  /** All up to this epoch is in force there. */
-  appliedEpoch = 0;
+  /** All up to this epoch is in force there; -1 before it has the snapshot. */
+  appliedEpoch = -1;
+  /** What counts as in force once it has joined: where the snapshot was empty, there is nothing to report. */
+  joinEpoch = -1;
   joined = false;
   /** Told to finish; it is not anybody's successor any more. */
   draining = false;
@@ -134,6 +136,7 @@ export class Worker implements ChannelOwner {
     switch (record.type) {
       case 'joined':
         this.joined = true;
+        this.appliedEpoch = Math.max(this.appliedEpoch, this.joinEpoch);
         this.#owner.onJoined(this);
         return;
       case 'applied':
