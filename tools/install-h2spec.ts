@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The last release that Go can install by its version. */
-const H2SPEC = 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1';
+/** The last release that Go can install by its version. Written in full: not every module proxy resolves `v2.2.1`. */
+const H2SPEC = 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible';
 
 const bin = join(import.meta.dirname, '..', '.cache', 'bin');
 if (!existsSync(join(bin, 'h2spec'))) {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallReport } from './messages.ts';
 
-const WAIT_MS = 3000;
+const WAIT_MS = 2000;
 const POLL_MS = 5;
 /** Reports that nobody asked for. */
 const KEPT_MAX = 1000;

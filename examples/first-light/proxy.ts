@@ -2,7 +2,7 @@
  * The proxy of one pod. Its three ways in are three methods, each a short list of steps in the order of Istio's ztunnel
  * (reference 3.1, 4.1, 4.8); names are addresses here, because nothing resolves any yet.
  */
-import { type AmbitError, AmbitError as MeshError } from '@ambit/base/errors';
+import { AmbitError } from '@ambit/base/errors';
 import { formatIdentity, parseIdentity } from '@ambit/model/identity';
 import { copy } from '@ambit/net/copy';
 import type { Connection, ConnectOptions, Duplex, Engine, TlsContext } from '@ambit/net/engine';
@@ -197,5 +197,5 @@ export class PodProxy {
 type Teller = (outcome: CallReport['outcome'], peerIdentity: string, reason: string) => void;
 
 function refusal(reason: string): AmbitError {
-  return new MeshError('REFUSED', reason, { side: 'downstream', retry: 'never' });
+  return new AmbitError('REFUSED', reason, { side: 'downstream', retry: 'never' });
 }

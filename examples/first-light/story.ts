@@ -46,12 +46,16 @@ export async function pastTheMesh(stage: Stage, paper: Paper, reactor: Reactor, 
     if (error instanceof AmbitError) return error;
     throw error;
   });
-  const refused = answer instanceof AmbitError && answer.code === 'CONNECTION_RESET';
   const found = answer instanceof AmbitError ? answer.message : `it answered ${answer.length} bytes`;
-  paper.claim(refused, 'the connection was cut without an answer', found);
+  paper.claim(answer instanceof AmbitError && wasReset(answer), 'the connection was cut without an answer', found);
   const report = await calls.next('plaintext');
   const told = report?.outcome === 'refused' ? report.reason : 'it says nothing';
   paper.claim(report?.outcome === 'refused', `the server's proxy says why: ${told}`, told);
+}
+
+/** It may come so soon that this side has not noticed yet that it was connected. */
+function wasReset({ code, message }: AmbitError): boolean {
+  return code === 'CONNECTION_RESET' || (code === 'CONNECT_FAILED' && message.endsWith('ECONNRESET'));
 }
 
 async function watchedCall(stage: Stage): Promise<{ call: CallResult; wire: WireReport }> {

@@ -16,6 +16,7 @@ export interface ReasonStep {
   /** Zero-based places in the policy. */
   readonly rule: number;
   readonly clause: number;
+  readonly match: number;
   /** `principals`, `not_source_ips`, `destination_ports`. */
   readonly field: string;
   readonly wanted: readonly string[];
@@ -23,22 +24,38 @@ export interface ReasonStep {
   readonly matched: boolean;
 }
 
-export interface DecisionRecorder {
-  step(step: ReasonStep): void;
+/** One policy that was looked at, after its steps. */
+export interface PolicyOutcome {
+  readonly policy: string;
+  readonly action: 'ALLOW' | 'DENY';
+  /** Looked at, but without effect. */
+  readonly dryRun: boolean;
+  readonly matched: boolean;
 }
 
-/** Collects up to `stepsMax` steps; `truncated` says that there were more. */
+export interface DecisionRecorder {
+  step(step: ReasonStep): void;
+  policy(outcome: PolicyOutcome): void;
+}
+
+/** Collects up to `entriesMax` steps and as many outcomes; `truncated` says that there were more. */
 export class ReasonList implements DecisionRecorder {
   readonly steps: ReasonStep[] = [];
+  readonly outcomes: PolicyOutcome[] = [];
   truncated = false;
-  readonly #stepsMax: number;
+  readonly #entriesMax: number;
 
-  constructor(stepsMax: number) {
-    this.#stepsMax = stepsMax;
+  constructor(entriesMax: number) {
+    this.#entriesMax = entriesMax;
   }
 
   step(step: ReasonStep): void {
-    if (this.steps.length < this.#stepsMax) this.steps.push(step);
+    if (this.steps.length < this.#entriesMax) this.steps.push(step);
+    else this.truncated = true;
+  }
+
+  policy(outcome: PolicyOutcome): void {
+    if (this.outcomes.length < this.#entriesMax) this.outcomes.push(outcome);
     else this.truncated = true;
   }
 }

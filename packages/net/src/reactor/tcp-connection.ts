@@ -6,7 +6,7 @@ import { HEADROOM_BYTES, type Receiver } from '../engine.ts';
 import { addressText, connectionReset } from '../errors.ts';
 import { BlockQueue } from './block-queue.ts';
 import { addressableBytes, addressOf, receivedAddress, receivedBytes } from './io.ts';
-import { READ_BUDGET_BYTES } from './limits.ts';
+import { PLAIN_READ_BYTES } from './limits.ts';
 import { SocketConnection } from './socket-connection.ts';
 
 export class TcpConnection extends SocketConnection {
@@ -30,7 +30,7 @@ export class TcpConnection extends SocketConnection {
   }
 
   pull(): void {
-    let budget = READ_BUDGET_BYTES;
+    let budget = PLAIN_READ_BYTES;
     while (!this.closed && !this.remoteEnded) {
       const receiver = this.receiver as Receiver;
       const credit = receiver.creditBytes();

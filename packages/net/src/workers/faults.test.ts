@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { eventfd, pipe } from '@ambit/platform/socket';
-import { echo, isAlive, openEcho, until, withGroup } from './group.fixture.ts';
+import { closeDescriptor, eventfd, pipe } from '@ambit/platform/socket';
+import { echo, isAlive, listeningSocket, openEcho, until, withGroup } from './group.fixture.ts';
 
 test('children of a parent that is killed drain and exit by themselves', async () => {
   const parent = spawn(process.execPath, [fileURLToPath(new URL('./parent.fixture.ts', import.meta.url))], {
@@ -66,6 +66,49 @@ test('a child with too many faults is drained once its successor has joined', as
     for (const { socket } of [kept, fresh]) socket.destroy();
     await until(() => !isAlive(faulty ?? 0), 'the old one ends with its last connection');
     assert.deepEqual(eventsOf('child died'), []);
+  });
+});
+
+test('a successor that dies before it serves is replaced too, and only then the old one drains', async () => {
+  await withGroup({ count: 1 }, async ({ group, port, joined, eventsOf }) => {
+    const [faulty] = group.pids;
+    for (let i = 0; i < 3; i++) await assert.rejects(echo(await openEcho(port), 'fault'));
+    await until(() => eventsOf('child started').length === 2, 'a successor is started');
+    process.kill(Number(eventsOf('child started')[1]?.fields.child_pid), 'SIGKILL');
+    await until(() => eventsOf('child died').length === 1, 'it dies');
+    assert.equal(eventsOf('child joined').length, 1, 'it had not joined');
+    assert.ok(isAlive(faulty ?? 0), 'the old one serves meanwhile');
+    await joined(2);
+    await until(() => !isAlive(faulty ?? 0), 'the old one ends');
+    const client = await openEcho(port);
+    assert.deepEqual(group.pids, [client.pid]);
+    client.socket.destroy();
+  });
+});
+
+test('what a stopped child does not read waits for it, without a listener that is gone meanwhile', async () => {
+  await withGroup({ count: 1 }, async ({ group, port, messages, eventsOf }) => {
+    const [pid] = group.pids;
+    process.kill(pid ?? 0, 'SIGSTOP');
+    const bodies = Array.from({ length: 50 }, (_, i) => `${i} ${'x'.repeat(50_000)}`);
+    for (const body of bodies) group.broadcast(body);
+    const fd = listeningSocket();
+    group.addListener({ id: 'short-lived', fd, purpose: 'echo' });
+    group.removeListener('short-lived');
+    const reused = eventfd();
+    assert.equal(reused, fd, 'its number belongs to something else now');
+    process.kill(pid ?? 0, 'SIGCONT');
+    await group.applied(group.epoch);
+    await until(() => messages.length === bodies.length, 'every message has come');
+    assert.deepEqual(
+      messages.map(({ body }) => body),
+      bodies.map((body, i) => ({ epoch: i + 1, body })),
+    );
+    closeDescriptor(reused);
+    const client = await openEcho(port);
+    assert.equal(client.pid, pid);
+    client.socket.destroy();
+    assert.deepEqual([...eventsOf('child died'), ...eventsOf('child asks to be replaced')], []);
   });
 });
 

@@ -1,5 +1,5 @@
 /** What the tests of parent and children share: a group of echo children, its log, and clients that never retry. */
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog } from '@ambit/base/log';
@@ -38,9 +38,7 @@ export interface FixtureOptions {
 /** `use` gets a group whose children have joined; afterwards everything is closed. */
 export async function withGroup(options: FixtureOptions, use: (fixture: GroupFixture) => Promise<void>): Promise<void> {
   const reactor = createReactor();
-  const fd = openSocket({ family: 4, type: 'stream' });
-  bindSocket(fd, '127.0.0.1', 0);
-  listenSocket(fd, 128);
+  const fd = listeningSocket();
   const events: Event[] = [];
   const log = createLog({
     level: 'debug',
@@ -83,6 +81,14 @@ export async function withGroup(options: FixtureOptions, use: (fixture: GroupFix
   }
 }
 
+/** On a free port of loopback. */
+export function listeningSocket(): number {
+  const fd = openSocket({ family: 4, type: 'stream' });
+  bindSocket(fd, '127.0.0.1', 0);
+  listenSocket(fd, 128);
+  return fd;
+}
+
 /** Fails, saying what it waited for, instead of hanging. */
 export async function until(condition: () => boolean, what: string, timeoutMs = 15_000): Promise<void> {
   const endMs = performance.now() + timeoutMs;
@@ -92,8 +98,13 @@ export async function until(condition: () => boolean, what: string, timeoutMs = 
   }
 }
 
+/** A zombie is gone: when it is reaped is up to whoever adopted it. */
 export function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 /** A connection to an echo child, once the child has greeted. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type EchoClient, echo, isAlive, openEcho, until, withGroup } from './group.fixture.ts';
+import { localAddress } from '@ambit/platform/socket';
+import { type EchoClient, echo, isAlive, listeningSocket, openEcho, until, withGroup } from './group.fixture.ts';
 
 test('a child killed with -9 is replaced, and no connection that it did not carry fails', async () => {
   await withGroup({ count: 1 }, async ({ group, port, joined, eventsOf }) => {
@@ -103,11 +104,8 @@ test('an epoch is applied when every child says so, and a successor has the stat
 });
 
 test('a removed listener refuses, and one that is added later is served', async () => {
-  const { bindSocket, listenSocket, localAddress, openSocket } = await import('@ambit/platform/socket');
   await withGroup({ count: 1 }, async ({ group, port }) => {
-    const fd = openSocket({ family: 4, type: 'stream' });
-    bindSocket(fd, '127.0.0.1', 0);
-    listenSocket(fd, 16);
+    const fd = listeningSocket();
     const laterPort = localAddress(fd).port;
     group.addListener({ id: 'later', fd, purpose: 'echo' });
     const kept = await openEcho(port);

@@ -10,7 +10,7 @@ import { closeDescriptor } from '@ambit/platform/socket';
 import type { EngineTimer } from '../engine.ts';
 import type { Reactor } from '../reactor/index.ts';
 import { makeCompileCache, removeCompileCache } from './compile-cache.ts';
-import { LISTENERS_MAX, WORKER_LIMITS, type WorkerLimits } from './limits.ts';
+import { BACKOFF_STEP_MS, LISTENERS_MAX, WORKER_LIMITS, type WorkerLimits } from './limits.ts';
 import { encodeRecord, type Json } from './protocol.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { Worker, type WorkerOwner, type WorkerProcess } from './worker.ts';
@@ -188,37 +188,42 @@ export class WorkerGroup implements WorkerOwner {
     }
     const delayMs = this.#backoff.death(this.reactor.nowMs());
     this.log.error('child died', { child_pid: worker.pid, how, restart_in_ms: delayMs });
-    this.#startAfter(delayMs, null);
+    // Had it come to replace another one, then that one still waits for somebody.
+    const predecessor = [...this.#workers].find((other) => this.#successors.get(other) === worker);
+    this.#startAfter(delayMs, predecessor ?? null);
   }
 
   #startAfter(delayMs: number, predecessor: Worker | null): void {
     if (predecessor !== null) this.#successors.set(predecessor, null);
-    const start = (): void => {
-      this.#restarts.delete(timer);
-      const worker = this.#start();
-      if (predecessor !== null) this.#successors.set(predecessor, worker);
-    };
     // Never at once: this may run inside a call of the one that is replaced.
-    const timer = this.reactor.after(delayMs, start);
+    const timer = this.reactor.after(delayMs, () => {
+      this.#restarts.delete(timer);
+      try {
+        const worker = this.#start();
+        if (predecessor !== null) this.#successors.set(predecessor, worker);
+      } catch (thrown) {
+        const retryMs = Math.max(BACKOFF_STEP_MS, this.#backoff.death(this.reactor.nowMs()));
+        this.log.error('child cannot be started', { error: asAmbitError(thrown), restart_in_ms: retryMs });
+        this.#startAfter(retryMs, predecessor);
+      }
+    });
     this.#restarts.add(timer);
   }
 
+  /** Throws, and nothing was started, when the system refuses or the snapshot cannot be encoded. */
   #start(): Worker {
+    const bodies = [...this.#options.snapshot()];
+    const records = bodies.map((body, index) =>
+      encodeRecord({ type: 'state', epoch: this.#epoch, more: index < bodies.length - 1, body }),
+    );
     const worker = new Worker(this, this.#process);
     this.#workers.add(worker);
     this.log.info('child started', { child_pid: worker.pid });
-    this.#sendSnapshot(worker);
+    // The state before the listeners, so that no connection is decided on less than all of it.
+    if (records.length === 0) worker.joinEpoch = this.#epoch;
+    for (const record of records) worker.sendEncoded(record);
     for (const listener of this.#listeners.values()) this.#sendListener(worker, listener);
     return worker;
-  }
-
-  /** Before the listeners, so that no connection is decided on less than the whole state. */
-  #sendSnapshot(worker: Worker): void {
-    const bodies = [...this.#options.snapshot()];
-    if (bodies.length === 0) worker.joinEpoch = this.#epoch;
-    for (const [index, body] of bodies.entries()) {
-      worker.send({ type: 'state', epoch: this.#epoch, more: index < bodies.length - 1, body });
-    }
   }
 
   #sendListener(worker: Worker, { id, purpose, fd }: SharedListener): void {

@@ -59,18 +59,26 @@ export class Worker implements ChannelOwner {
   constructor(owner: WorkerOwner, { entry, argv, env }: WorkerProcess) {
     this.#owner = owner;
     const [parentFd, childFd] = socketPair();
-    // A session of its own, so that the terminal's Ctrl-C reaches the parent alone, which drains its children.
-    this.#child = spawn(process.execPath, [fileURLToPath(entry), ...argv], {
-      env,
-      detached: true,
-      stdio: ['ignore', 'ignore', 'pipe', childFd],
-    });
-    closeDescriptor(childFd);
+    try {
+      // A session of its own, so that the terminal's Ctrl-C reaches the parent alone, which drains its children.
+      this.#child = spawn(process.execPath, [fileURLToPath(entry), ...argv], {
+        env,
+        detached: true,
+        stdio: ['ignore', 'ignore', 'pipe', childFd],
+      });
+    } catch (error) {
+      closeDescriptor(parentFd);
+      throw error;
+    } finally {
+      closeDescriptor(childFd);
+    }
     this.pid = this.#child.pid ?? -1;
     this.#log = owner.log.with({ child_pid: this.pid });
     this.#channel = new ControlChannel(owner.reactor, parentFd, this);
     this.#answeredMs = owner.reactor.nowMs();
-    this.#child.on('error', (error) => this.#onExit(error.message));
+    this.#child.on('error', (error) => {
+      if (this.pid < 0) this.#onExit(error.message);
+    });
     this.#child.on('exit', (code, signal) => this.#onExit(signal ?? `status ${code}`));
     this.#readStderr();
   }
@@ -106,10 +114,7 @@ export class Worker implements ChannelOwner {
     if (this.#exited) return;
     this.draining = true;
     this.send({ type: 'drain', deadlineMs });
-    this.#killTimer?.cancel();
-    this.#killTimer = this.#owner.reactor.after(deadlineMs + this.#owner.limits.exitGraceMs, () =>
-      this.kill('still there after its drain deadline'),
-    );
+    this.#killAfter(deadlineMs + this.#owner.limits.exitGraceMs, 'still there after its drain deadline');
   }
 
   kill(reason: string): void {
@@ -126,7 +131,9 @@ export class Worker implements ChannelOwner {
   }
 
   onEnd(reason: string | null): void {
-    this.kill(reason ?? 'it closed its control channel');
+    if (reason !== null) this.kill(reason);
+    // Mostly it is just ending, and that comes first: the news of its exit follows.
+    else this.#killAfter(this.#owner.limits.exitGraceMs, 'it closed its control channel and did not exit');
   }
 
   onDrained(): void {}
@@ -155,6 +162,12 @@ export class Worker implements ChannelOwner {
         this.#owner.onReplaceWish(this, record.reason);
         return;
     }
+  }
+
+  #killAfter(delayMs: number, reason: string): void {
+    if (this.#exited) return;
+    this.#killTimer?.cancel();
+    this.#killTimer = this.#owner.reactor.after(delayMs, () => this.kill(reason));
   }
 
   #onExit(how: string): void {
