@@ -82,3 +82,5 @@ function start(config: ProxyConfig): SocketAddress {
 const input = createInterface(process.stdin);
 input.once('line', (line) => console.log(JSON.stringify(start(JSON.parse(line) as ProxyConfig))));
 input.once('close', () => process.exit(0));
+// By itself and not by default, so that a profile under `node --cpu-prof` is written.
+process.once('SIGTERM', () => process.exit(0));

@@ -150,6 +150,10 @@ function matchesRule(compiled: CompiledPolicy, rule: number, call: Call, recorde
     if (recorder === null) return false;
     matched = false;
   }
+  if (recorder !== null) {
+    const { action, dryRun } = compiled.policy;
+    recorder.rule({ policy: compiled.key, action, dryRun, rule, matched });
+  }
   return matched;
 }
 

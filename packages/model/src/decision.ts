@@ -24,7 +24,6 @@ export interface ReasonStep {
   readonly matched: boolean;
 }
 
-/** One policy that was looked at, after its steps. */
 export interface PolicyOutcome {
   readonly policy: string;
   readonly action: 'ALLOW' | 'DENY';
@@ -33,12 +32,19 @@ export interface PolicyOutcome {
   readonly matched: boolean;
 }
 
+export interface RuleOutcome extends PolicyOutcome {
+  /** Zero-based. */
+  readonly rule: number;
+}
+
+/** Steps come first, then the outcome of their rule, and after the last rule that was looked at, of the policy. */
 export interface DecisionRecorder {
   step(step: ReasonStep): void;
+  rule(outcome: RuleOutcome): void;
   policy(outcome: PolicyOutcome): void;
 }
 
-/** Collects up to `entriesMax` steps and as many outcomes; `truncated` says that there were more. */
+/** Collects up to `entriesMax` steps and as many policies; `truncated` says that there were more. */
 export class ReasonList implements DecisionRecorder {
   readonly steps: ReasonStep[] = [];
   readonly outcomes: PolicyOutcome[] = [];
@@ -53,6 +59,9 @@ export class ReasonList implements DecisionRecorder {
     if (this.steps.length < this.#entriesMax) this.steps.push(step);
     else this.truncated = true;
   }
+
+  /** A step says which rule it is of. */
+  rule(): void {}
 
   policy(outcome: PolicyOutcome): void {
     if (this.outcomes.length < this.#entriesMax) this.outcomes.push(outcome);

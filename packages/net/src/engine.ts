@@ -35,6 +35,7 @@ export interface Receiver {
 export interface Duplex {
   /** Set once, by whom the stream was handed to, before returning to the engine. Later calls replace the receiver. */
   receive(receiver: Receiver): void;
+  /** May overwrite the `HEADROOM_BYTES` before `offset`, where there are so many: a frame header goes there. */
   write(bytes: Uint8Array, offset: number, length: number): void;
   writableBytes(): number;
   /** No more bytes from this side; what is queued still goes out. Idempotent. */
@@ -148,9 +149,9 @@ export interface Engine {
   after(delayMs: number, callback: () => void): EngineTimer;
   /** Throws `TLS_MATERIAL` when the certificates, the key or the roots cannot be used together. */
   tlsContext(material: TlsMaterial): TlsContext;
-  /** Throws `LISTEN_FAILED` with the address and the reason. */
+  /** Throws `LISTEN_FAILED` with the address and the reason, `ENGINE_CLOSED` after `close`. */
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Listener;
-  /** Never calls back before it returned. The timer's `cancel` gives up without a call. */
+  /** Never calls back before it returned; throws `ENGINE_CLOSED` after `close`. The timer's `cancel` gives up without a call. */
   connect(options: ConnectOptions, result: ConnectResult): EngineTimer;
   /** Closes listeners and aborts connections; resolves when nothing of it is left. */
   close(): Promise<void>;

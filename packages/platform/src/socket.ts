@@ -80,10 +80,16 @@ export function connectSocket(fd: number, ip: string, port: number): number {
   return errno === EINPROGRESS || errno === EINTR ? 0 : errno;
 }
 
-/** The new descriptor, or -errno. */
+/** The new descriptor, or -errno. `acceptedAddress` tells whose it is, until the next call of this module. */
 export function acceptSocket(fd: number): number {
-  const accepted = libc.accept4(fd, 0, 0, NONBLOCK_CLOEXEC);
+  prepareAddress();
+  const accepted = libc.accept4(fd, scratch.at(0, SOCKADDR_IN6_BYTES), scratch.at(LENGTH_AT, 4), NONBLOCK_CLOEXEC);
   return accepted < 0 ? -lastErrno() : accepted;
+}
+
+/** The peer of what `acceptSocket` just took from an IP listener, without another system call. */
+export function acceptedAddress(): SocketAddress {
+  return readSockaddr(scratch.view, 0);
 }
 
 export function localAddress(fd: number): SocketAddress {

@@ -62,10 +62,11 @@ export class EventLoop implements Clock {
   /** libuv's sleep is zero when nothing holds its loop open, which would make ours spin. */
   readonly #holdOpen = setInterval(() => {}, 2 ** 30);
 
-  readonly #onTimerFault: (thrown: unknown) => void;
+  readonly #onFault: (thrown: unknown) => void;
 
-  constructor(onTimerFault: (thrown: unknown) => void) {
-    this.#onTimerFault = onTimerFault;
+  /** `onFault` gets what no source can be blamed for; it must not throw. */
+  constructor(onFault: (thrown: unknown) => void) {
+    this.#onFault = onFault;
     this.timers = new TimerWheel(this);
     this.#epoll.add(nodeLoopDescriptor(), EPOLLIN, NODE_SLOT, 0);
     setImmediate(this.#run);
@@ -194,7 +195,7 @@ export class EventLoop implements Clock {
       try {
         source.onEvents(this.#epoll.eventsAt(index));
       } catch (thrown) {
-        source.onFault(thrown);
+        this.#fault(source, thrown);
       }
     }
     this.#handshakeStep();
@@ -215,7 +216,7 @@ export class EventLoop implements Clock {
       try {
         source.onHandshake();
       } catch (thrown) {
-        source.onFault(thrown);
+        this.#fault(source, thrown);
       }
       this.#callbacksRan = true;
     }
@@ -232,7 +233,16 @@ export class EventLoop implements Clock {
     try {
       this.timers.advance(this.nowMs());
     } catch (thrown) {
-      this.#onTimerFault(thrown);
+      this.#onFault(thrown);
+    }
+  }
+
+  /** Nothing that an event leads to may end the process: it carries the connections of everybody else. */
+  #fault(source: Source, thrown: unknown): void {
+    try {
+      source.onFault(thrown);
+    } catch (again) {
+      this.#onFault(again);
     }
   }
 
@@ -247,7 +257,7 @@ export class EventLoop implements Clock {
       try {
         source.onReady();
       } catch (thrown) {
-        source.onFault(thrown);
+        this.#fault(source, thrown);
       }
     }
     list.length = 0;
@@ -272,7 +282,7 @@ export class EventLoop implements Clock {
       try {
         source.onFlush();
       } catch (thrown) {
-        source.onFault(thrown);
+        this.#fault(source, thrown);
       }
     }
     list.length = 0;
@@ -286,7 +296,7 @@ export class EventLoop implements Clock {
       try {
         source.onDeferred();
       } catch (thrown) {
-        source.onFault(thrown);
+        this.#fault(source, thrown);
       }
       this.#callbacksRan = true;
     }

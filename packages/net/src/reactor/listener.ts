@@ -3,13 +3,13 @@ import { ipFamily } from '@ambit/platform/address';
 import { EPOLLEXCLUSIVE, EPOLLIN } from '@ambit/platform/epoll';
 import { EAGAIN, EMFILE, ENFILE, ENOBUFS } from '@ambit/platform/errno';
 import {
+  acceptedAddress,
   acceptSocket,
   bindSocket,
   closeDescriptor,
   listenSocket,
   localAddress,
   openSocket,
-  remoteAddress,
   SystemCallError,
   setNoDelay,
   setReuseAddress,
@@ -45,6 +45,7 @@ export class ReactorListener extends Source implements Listener {
     this.#ownsDescriptor = options.fd === undefined;
     const fd = options.fd ?? openListening(options.ip, options.port);
     this.address = localAddress(fd);
+    setNoDelay(fd); // what is accepted inherits it
     shared.loop.register(this, fd);
     this.#watch();
   }
@@ -95,14 +96,7 @@ export class ReactorListener extends Source implements Listener {
 
   #take(fd: number): void {
     this.#shared.counters.accepted += 1;
-    let remote: SocketAddress;
-    try {
-      setNoDelay(fd);
-      remote = remoteAddress(fd);
-    } catch {
-      closeDescriptor(fd); // reset before it was taken
-      return;
-    }
+    const remote = acceptedAddress();
     if (this.#tls !== null) {
       this.#startHandshake(fd, remote, this.#tls);
       return;

@@ -54,7 +54,7 @@ export class Reactor implements Engine {
   constructor(options: ReactorOptions = {}) {
     libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
     libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
-    const onFault = options.onFault ?? (() => {});
+    const onFault = guarded(options.onFault ?? (() => {}));
     const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
     const queuedMaxBytes = options.queuedMaxBytes ?? QUEUED_TOTAL_MAX_BYTES;
     const { counters } = this;
@@ -135,5 +135,16 @@ export class Reactor implements Engine {
       libc.malloc_trim(0);
     }
     this.#loop.after(SWEEP_MS, this.#sweep);
+  };
+}
+
+/** A reporter that fails must not turn one connection's fault into everybody's. */
+function guarded(onFault: (thrown: unknown) => void): (thrown: unknown) => void {
+  return (thrown) => {
+    try {
+      onFault(thrown);
+    } catch {
+      // There is nobody left to tell.
+    }
   };
 }

@@ -139,8 +139,8 @@ export abstract class SocketConnection extends Source implements Connection {
   shutWrite(): void {
     if (this.writeShut || this.closed) return;
     this.writeShut = true;
-    shutdownWrite(this.fd);
-    this.finishIfDone();
+    if (!this.remoteEnded) shutdownWrite(this.fd);
+    else this.release(null); // the close says it too
   }
 
   takeEnd(): void {

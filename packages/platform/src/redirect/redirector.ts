@@ -70,10 +70,12 @@ class PlanRedirector implements Redirector {
   }
 
   async verify(): Promise<Difference[]> {
-    const wanted = await this.#printed.get(this.#plan);
-    const differences = compareEntries(wanted, await this.#mechanism.read(this.#place, this.#plan));
-    if (this.#plan.returnsMarked) differences.push(...(await verifyRouting(this.#place, this.#plan.families)));
-    return differences;
+    const [wanted, live, routing] = await Promise.all([
+      this.#printed.get(this.#plan),
+      this.#mechanism.read(this.#place, this.#plan),
+      this.#plan.returnsMarked ? verifyRouting(this.#place, this.#plan.families) : [],
+    ]);
+    return [...compareEntries(wanted, live), ...routing];
   }
 
   async repair(): Promise<Difference[]> {

@@ -21,8 +21,7 @@ export function kernelFamilies(): IpFamily[] {
 /** Only what is missing is added and only what is ours and too much is deleted. */
 export async function installRouting(place: Place, families: readonly IpFamily[]): Promise<void> {
   for (const family of kernelFamilies()) {
-    const wanted = families.includes(family) ? await wantedEntries(place, family) : [];
-    await change(place, family, compareEntries(wanted, await readFamily(place, family)));
+    await change(place, family, await compareFamily(place, family, families.includes(family)));
   }
 }
 
@@ -31,12 +30,8 @@ export function removeRouting(place: Place): Promise<void> {
 }
 
 export async function verifyRouting(place: Place, families: readonly IpFamily[]): Promise<Difference[]> {
-  const differences: Difference[] = [];
-  for (const family of kernelFamilies()) {
-    const wanted = families.includes(family) ? await wantedEntries(place, family) : [];
-    differences.push(...compareEntries(wanted, await readFamily(place, family)));
-  }
-  return differences;
+  const compared = kernelFamilies().map((family) => compareFamily(place, family, families.includes(family)));
+  return (await Promise.all(compared)).flat();
 }
 
 const RULE_PREFERENCE = 32_764;
@@ -51,27 +46,41 @@ const LOCAL = ['local', '2'];
 const ruleText = (preference: number): string => `pref ${preference} fwmark ${MARK}/${MASK} lookup ${ROUTE_TABLE}`;
 const routeText = (family: IpFamily): string => `local ${ANYWHERE[family]} dev lo table ${ROUTE_TABLE}`;
 
-async function wantedEntries(place: Place, family: IpFamily): Promise<Entry[]> {
-  const entries = [{ where: rulesOf(family), what: ruleText(RULE_PREFERENCE) }];
-  if (family === 4 || !(await loopbackLacksIpv6(place))) {
-    entries.push({ where: routesOf(family), what: routeText(family) });
-  }
-  return entries;
+async function compareFamily(place: Place, family: IpFamily, isWanted: boolean): Promise<Difference[]> {
+  const live = await readFamily(place, family);
+  if (!isWanted) return compareEntries([], live);
+  const rule = { where: rulesOf(family), what: ruleText(RULE_PREFERENCE) };
+  const route = { where: routesOf(family), what: routeText(family) };
+  const differences = compareEntries([rule, route], live);
+  const lacksRoute = differences.some(({ is, where }) => is === 'missing' && where === route.where);
+  if (family === 4 || !lacksRoute || !(await loopbackLacksIpv6(place))) return differences;
+  return compareEntries([rule], live);
 }
 
-async function readFamily(place: Place, family: IpFamily): Promise<Entry[]> {
-  const rules: readonly IpRule[] = JSON.parse((await ip(place, family, 'rule', 'show')).stdout || '[]');
-  const ours = rules.filter(({ table, fwmark, fwmask }) => {
+async function readFamily({ tools, namespaceFd }: Place, family: IpFamily): Promise<Entry[]> {
+  // Routes last: a table that nobody used yet has none, says iproute2 by failing.
+  const input = `rule show\nroute show table ${ROUTE_TABLE}\n`;
+  const call = { tool: 'ip', args: ['-N', '-j', `-${family}`, '-batch', '-'], input, namespaceFd };
+  const { status, stdout, stderr } = await tools.attempt(call);
+  const lines = (status === 0 || stderr.includes('FIB table does not exist') ? stdout : await tools.run(call)).split(
+    '\n',
+  );
+  const [rules, routes]: [readonly IpRule[], readonly IpRoute[]] = [parse(lines[0]), parse(lines[1])];
+  const ourRules = rules.filter(({ table, fwmark, fwmask }) => {
     return table === String(ROUTE_TABLE) && fwmark === MARK && fwmask === MASK;
   });
-  const routes: readonly IpRoute[] = JSON.parse(
-    (await ip(place, family, 'route', 'show', 'table', String(ROUTE_TABLE))).stdout || '[]',
+  const ourRoutes = routes.filter(
+    ({ type = '', dst, dev }) => LOCAL.includes(type) && dst === 'default' && dev === 'lo',
   );
-  const local = routes.filter(({ type = '', dst, dev }) => LOCAL.includes(type) && dst === 'default' && dev === 'lo');
   return [
-    ...ours.map(({ priority }) => ({ where: rulesOf(family), what: ruleText(priority) })),
-    ...local.map(() => ({ where: routesOf(family), what: routeText(family) })),
+    ...ourRules.map(({ priority }) => ({ where: rulesOf(family), what: ruleText(priority) })),
+    ...ourRoutes.map(() => ({ where: routesOf(family), what: routeText(family) })),
   ];
+}
+
+/** iproute2 prints a list on a line, or nothing; `[` alone when it failed on the way. */
+function parse<T>(line = ''): readonly T[] {
+  return line.endsWith(']') ? JSON.parse(line) : [];
 }
 
 interface IpRule {
@@ -85,15 +94,6 @@ interface IpRoute {
   readonly type?: string;
   readonly dst: string;
   readonly dev?: string;
-}
-
-/** A table that nobody used yet has no entry, says iproute2 by failing. */
-async function ip({ tools, namespaceFd }: Place, family: IpFamily, ...args: string[]): Promise<{ stdout: string }> {
-  const call = { tool: 'ip', args: ['-N', '-j', `-${family}`, ...args], namespaceFd };
-  const result = await tools.attempt(call);
-  if (result.status === 0) return result;
-  if (result.stderr.includes('FIB table does not exist')) return { stdout: '' };
-  return { stdout: await tools.run(call) };
 }
 
 async function change(place: Place, family: IpFamily, differences: readonly Difference[]): Promise<void> {
