@@ -21,6 +21,16 @@ export class IpAddress {
     this.w3 = w3;
   }
 
+  get isLoopback(): boolean {
+    if (!this.isIpv6) return this.w0 >>> 24 === 127;
+    return this.w0 === 0 && this.w1 === 0 && this.w2 === 0 && this.w3 === 1;
+  }
+
+  equals(other: IpAddress): boolean {
+    const { isIpv6, w0, w1, w2, w3 } = other;
+    return this.isIpv6 === isIpv6 && this.w0 === w0 && this.w1 === w1 && this.w2 === w2 && this.w3 === w3;
+  }
+
   toBytes(): Uint8Array {
     const words = this.isIpv6 ? [this.w0, this.w1, this.w2, this.w3] : [this.w0];
     return Uint8Array.from(

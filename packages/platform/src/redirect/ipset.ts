@@ -9,8 +9,8 @@ export function renderSets(sets: readonly AddressSet[]): string {
     .flatMap((set) => {
       const next = `${set.name}_next`;
       return [
-        create(set.name, set),
-        create(next, set),
+        renderSetHeader(set),
+        renderSetHeader({ ...set, name: next }),
         `flush ${next}`,
         ...set.addresses.map((address) => `add ${next} ${address} -exist`),
         `swap ${set.name} ${next}`,
@@ -19,6 +19,10 @@ export function renderSets(sets: readonly AddressSet[]): string {
       ];
     })
     .join('\n');
+}
+
+export function renderSetHeader({ name, family }: AddressSet): string {
+  return `create ${name} hash:ip family inet${family === 6 ? '6' : ''} -exist`;
 }
 
 export async function writeSets({ tools, namespaceFd }: Place, sets: readonly AddressSet[]): Promise<void> {
@@ -57,10 +61,6 @@ export function wantedSets(sets: readonly AddressSet[]): Entry[] {
       ...addresses.map((what) => ({ where: `ipset ${name}`, what })),
     ]),
   );
-}
-
-function create(name: string, { family }: AddressSet): string {
-  return `create ${name} hash:ip family inet${family === 6 ? '6' : ''} -exist`;
 }
 
 /** A set has no order. */

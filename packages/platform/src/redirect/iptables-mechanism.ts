@@ -4,8 +4,9 @@
  */
 import type { IpFamily } from '../address.ts';
 import type { Entry } from './difference.ts';
-import { readSets, removeSets, wantedSets, writeSets } from './ipset.ts';
-import { NO_LIVE_RULES, renderIptables, renderIptablesRemoval, TABLES } from './iptables.ts';
+import { readSets, removeSets, renderSetHeader, wantedSets, writeSets } from './ipset.ts';
+import { NO_LIVE_RULES, renderIptables, renderIptablesRemoval } from './iptables.ts';
+import { sweepEmptyTables } from './iptables-nft-sweep.ts';
 import { liveEntries, parseSave } from './iptables-save.ts';
 import { XTABLES_LOCK_WAIT_S } from './limits.ts';
 import type { Mechanism } from './mechanism.ts';
@@ -36,7 +37,10 @@ export function iptablesMechanism(tools: Tools, flavour: IptablesFlavour): Mecha
         await restore(place, commands[family], renderIptablesRemoval(plan, family, live));
       }
       if (plan.sets.length > 0) await removeSets(place, plan.owner, []);
-      await sweepEmptyTables(place, commands);
+      await sweepEmptyTables(place, [
+        { family: 'ip', restore: commands[4].restore },
+        { family: 'ip6', restore: commands[6].restore },
+      ]);
     },
     async read(place, plan) {
       const entries = plan.sets.length > 0 ? await readSets(place, plan.owner) : [];
@@ -48,7 +52,10 @@ export function iptablesMechanism(tools: Tools, flavour: IptablesFlavour): Mecha
     },
     async wanted(plan) {
       const entries = wantedSets(plan.sets);
-      for (const family of plan.families) entries.push(...(await wantedEntries(tools, commands[family], plan, family)));
+      for (const family of kernelFamilies()) {
+        if (!plan.families.includes(family)) continue;
+        entries.push(...(await wantedEntries(tools, commands[family], plan, family)));
+      }
       return entries;
     },
   };
@@ -83,42 +90,9 @@ async function restore({ tools, namespaceFd }: Place, { restore: tool }: Command
 
 /** The rules name sets, which must be there for them; their elements do not show in rules. */
 async function wantedEntries(tools: Tools, commands: Commands, plan: RedirectPlan, family: IpFamily): Promise<Entry[]> {
-  const sets = plan.sets.map((set) => `ipset create ${set.name} hash:ip family inet${set.family === 6 ? '6' : ''} && `);
+  const sets = plan.sets.map((set) => `ipset ${renderSetHeader(set)} && `);
   const script = `${sets.join('')}${commands.restore} --noflush && ${commands.save}`;
   const input = renderIptables(plan, family, NO_LIVE_RULES);
   const text = await tools.run({ tool: 'unshare', args: ['--net', '--', 'sh', '-c', script], input });
   return liveEntries(nameOf(family), parseSave(text, plan.owner));
-}
-
-/**
- * iptables over nf_tables makes a table when it is first used and never deletes one. Those that hold nothing but empty
- * chains of the standard kind do nothing, and whoever needs one makes it again, so they go with our rules.
- */
-async function sweepEmptyTables(place: Place, commands: Readonly<Record<IpFamily, Commands>>): Promise<void> {
-  const { tools, namespaceFd } = place;
-  if (!tools.has('nft')) return;
-  const version = await tools.run({ tool: commands[4].restore, args: ['--version'] });
-  if (!version.includes('nf_tables')) return;
-  const lines: string[] = [];
-  for (const family of ['ip', 'ip6']) {
-    const listed: { nftables: readonly NftObject[] } = JSON.parse(
-      await tools.run({ tool: 'nft', args: ['-j', 'list', 'ruleset', family], namespaceFd }),
-    );
-    for (const table of TABLES) {
-      const objects = listed.nftables.filter((object) => Object.values(object)[0]?.table === table);
-      const exists = listed.nftables.some((object) => object.table?.name === table);
-      if (exists && objects.every(isEmptyStandardChain)) lines.push(`delete table ${family} ${table}\n`);
-    }
-  }
-  if (lines.length === 0) return;
-  await tools.run({ tool: 'nft', args: ['-f', '-'], input: lines.join(''), namespaceFd });
-}
-
-type NftObject = Readonly<
-  Record<string, { name?: string; table?: string; hook?: string; policy?: string } | undefined>
->;
-
-/** A rule of it would be an object of the same table, and so not a chain. */
-function isEmptyStandardChain({ chain }: NftObject): boolean {
-  return chain?.hook !== undefined && chain.policy === 'accept';
 }

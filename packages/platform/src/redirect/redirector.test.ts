@@ -12,7 +12,9 @@ import { hostPlan, podPlan, type RedirectPlan } from './rules.ts';
 import { Tools } from './tools.ts';
 
 const ALL = { ipv6: true, dnsCapture: true };
-const HOST = hostPlan({ ipv6: true, podAddresses: ['10.0.0.1', '10.0.0.2', 'fd00::1'] });
+/** So many that nft breaks the list. */
+const POD_ADDRESSES = [1, 2, 3, 4, 5, 6].flatMap((n) => [`10.0.0.${n}`, `fd00::${n}`]);
+const HOST = hostPlan({ ipv6: true, podAddresses: POD_ADDRESSES });
 
 interface Damage {
   readonly title: string;
@@ -62,16 +64,12 @@ const NFT_DAMAGES: readonly Damage[] = [
   },
   {
     title: 'rules whose order changed',
-    command: [
-      'nft flush chain inet ambit_pod mangle_prerouting',
-      'nft -a list table inet ambit_pod >/dev/null',
-      // The last rule of the chain is put first.
-      'last=$(nft -a list chain inet ambit_pod nat_output | sed -n "s/^\\t*\\(meta l4proto tcp ip6 daddr != ::1 .*redirect.*\\) # handle \\(.*\\)/\\2/p")',
-      'nft delete rule inet ambit_pod nat_output handle $last',
-      'nft insert rule inet ambit_pod nat_output meta l4proto tcp ip6 daddr != ::1 meta mark \\& 0xfff != 0x539 counter redirect to :15001 comment \\"what goes out\\"',
-      'nft add rule inet ambit_pod mangle_prerouting meta mark \\& 0xfff == 0x539 counter ct mark set ct mark \\& 0xfffff000 \\| 0x111 comment \\"the proxy calls in the name of a caller: remembered for the replies\\"',
-    ].join(' && '),
-    found: [/^moved in nft inet ambit_pod nat_output: meta l4proto (tcp|6) ip daddr 169/],
+    command: `
+      last=$(nft -a list chain inet ambit_pod nat_output | sed -n 's/.*ip6 daddr != ::1 .*15001.*# handle //p')
+      nft delete rule inet ambit_pod nat_output handle $last
+      nft insert rule inet ambit_pod nat_output meta l4proto tcp ip6 daddr != ::1 \
+        'meta mark & 0xfff != 0x539 counter redirect to :15001 comment "what goes out"'`,
+    found: [/^moved in nft inet ambit_pod nat_output: meta l4proto \S+ ip daddr 169/],
   },
   {
     title: 'everything that was flushed',
@@ -210,9 +208,9 @@ for (const subject of SUBJECTS) {
             told.some((line) => text.test(line)),
             `${title}: ${told.join('\n')}`,
           );
-        assert.equal(kernelState(namespace), sound, title);
         assert.deepEqual(await redirector.repair(), [], title);
       }
+      assert.equal(kernelState(namespace), sound);
     }));
 
   test(`${subject.name}: damage to the set of probed pods is told and repaired`, () =>
@@ -256,7 +254,7 @@ for (const subject of SUBJECTS) {
 
   test(`${subject.name}: a namespace without IPv6 on loopback is redirected without that route`, () =>
     within(async (at, namespace) => {
-      namespace.run('sysctl', '-qw', 'net.ipv6.conf.lo.disable_ipv6=1');
+      namespace.run('sh', '-c', 'echo 1 >/proc/sys/net/ipv6/conf/lo/disable_ipv6');
       await at(podPlan(ALL)).install();
       assert.deepEqual(await at(podPlan(ALL)).verify(), []);
       assert.equal(namespace.run('ip', '-6', '-j', 'route', 'show', 'table', '100').trim(), '[]');
@@ -264,7 +262,7 @@ for (const subject of SUBJECTS) {
 }
 
 test('a tool that is not installed is told with the package that brings it', () => {
-  const tools = new Tools([]);
+  const tools = new Tools({ directories: [] });
   const missing = (name: string) => ({ code: 'REDIRECT_TOOL_MISSING', hint: new RegExp(`apt-get install ${name}`) });
   assert.throws(() => chooseRedirection({ tools }), missing('util-linux'));
   assert.throws(() => tools.require('ip'), missing('iproute2'));
@@ -284,8 +282,14 @@ test('a tool that refuses is quoted', async () => {
   });
 });
 
+test('a tool that hangs is ended with what it started', async () => {
+  const tools = new Tools({ timeoutMs: 50 });
+  const call = { tool: 'sh', args: ['-c', 'sleep 600; true'] };
+  await assert.rejects(tools.run(call), { message: /did not end within 50 ms/ });
+});
+
 test('a tool that says more than it may is ended', async () => {
-  await assert.rejects(new Tools().run({ tool: 'cat', args: ['/dev/zero'] }), { message: /said more than it may/ });
+  await assert.rejects(new Tools().run({ tool: 'cat', args: ['/dev/zero'] }), { message: /said more than \d+ bytes/ });
 });
 
 test('a descriptor that is no network namespace is refused', async () => {
@@ -345,9 +349,9 @@ const STATE_COMMANDS = [
 ];
 
 /** Everything that redirection could have touched, without the hour and the seeds of sets. */
-function kernelState({ name }: TestNamespace): string {
+function kernelState({ path }: TestNamespace): string {
   const script = STATE_COMMANDS.map((command) => `echo "## ${command}"; ${command} 2>/dev/null`).join('\n');
-  const { stdout } = spawnSync('ip', ['netns', 'exec', name, 'sh', '-c', script], { encoding: 'utf8' });
+  const { stdout } = spawnSync('nsenter', [`--net=${path}`, '--', 'sh', '-c', script], { encoding: 'utf8' });
   return stdout.replace(/^# .*\n/gm, '').replace(/ (initval|hashsize) \S+/g, '');
 }
 

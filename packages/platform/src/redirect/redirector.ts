@@ -12,6 +12,7 @@ import { installRouting, type Place, removeRouting, verifyRouting } from './rout
 import type { RedirectPlan } from './rules.ts';
 import { Tools } from './tools.ts';
 
+/** Calls for one namespace follow one another; those for different ones may overlap. */
 export interface Redirector {
   /** Brings the namespace to the plan from any state, also from another plan. Each table changes in one step. */
   install(): Promise<void>;

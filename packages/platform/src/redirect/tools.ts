@@ -23,13 +23,20 @@ export interface ToolResult {
   readonly stderr: string;
 }
 
+export interface ToolsOptions {
+  readonly directories?: readonly string[];
+  readonly timeoutMs?: number;
+}
+
 export class Tools {
   readonly #directories: readonly string[];
+  readonly #timeoutMs: number;
   readonly #found = new Map<string, string>();
 
   /** A service's PATH often lacks sbin, so these directories are searched and not PATH. */
-  constructor(directories: readonly string[] = DIRECTORIES) {
+  constructor({ directories = DIRECTORIES, timeoutMs = TOOL_TIMEOUT_MS }: ToolsOptions = {}) {
     this.#directories = directories;
+    this.#timeoutMs = timeoutMs;
   }
 
   has(tool: string): boolean {
@@ -51,11 +58,11 @@ export class Tools {
   /** As `run`, for callers that expect some failures. What cannot be started or does not end throws all the same. */
   attempt(call: ToolCall): Promise<ToolResult> {
     const path = this.#path(call.tool);
-    if (call.namespaceFd === undefined) return execute(call, path, call.args, []);
+    if (call.namespaceFd === undefined) return execute(call, [path, ...call.args], [], this.#timeoutMs);
     const enter = this.#path('nsenter');
     // The namespace is the child's descriptor 3, whatever its number is here.
-    const args = ['--net=/proc/self/fd/3', '--', path, ...call.args];
-    return execute(call, enter, args, [call.namespaceFd]);
+    const command = [enter, '--net=/proc/self/fd/3', '--', path, ...call.args];
+    return execute(call, command, [call.namespaceFd], this.#timeoutMs);
   }
 
   #path(tool: string): string {
@@ -107,34 +114,53 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function execute(call: ToolCall, path: string, args: readonly string[], descriptors: number[]): Promise<ToolResult> {
+function execute(call: ToolCall, command: string[], descriptors: number[], timeoutMs: number): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(path, args, {
+    // A group of its own: what ends this process does not end a tool halfway, and its end is that of its children.
+    const child = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
       env: { LC_ALL: 'C', PATH: DIRECTORIES.join(':') },
-      timeout: TOOL_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
+      detached: true,
     });
     const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
+    const text = (name: keyof typeof output): string => Buffer.concat(output[name]).toString();
     let lengthBytes = 0;
+    let event = '';
+    const end = (why: string): void => {
+      event = why;
+      endGroup(child.pid);
+    };
+    const timer = setTimeout(() => end(`did not end within ${timeoutMs} ms`), timeoutMs);
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]?.on('data', (chunk: Buffer) => {
         lengthBytes += chunk.length;
-        if (lengthBytes > TOOL_OUTPUT_BYTES_MAX) child.kill('SIGKILL');
+        if (lengthBytes > TOOL_OUTPUT_BYTES_MAX) end(`said more than ${TOOL_OUTPUT_BYTES_MAX} bytes`);
         else output[name].push(chunk);
       });
     }
-    child.on('error', (error) => reject(toolError(call, 'cannot be started', error.message)));
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(toolError(call, 'cannot be started', error.message));
+    });
     child.on('close', (status, signal) => {
-      const [stdout, stderr] = [Buffer.concat(output.stdout).toString(), Buffer.concat(output.stderr).toString()];
-      if (status !== null) resolve({ status, stdout, stderr });
-      else if (lengthBytes > TOOL_OUTPUT_BYTES_MAX) reject(toolError(call, 'said more than it may', stderr));
-      else reject(toolError(call, `was ended by ${signal} (it may take ${TOOL_TIMEOUT_MS} ms)`, stderr));
+      clearTimeout(timer);
+      if (status !== null && event === '') resolve({ status, stdout: text('stdout'), stderr: text('stderr') });
+      else reject(toolError(call, event || `was ended by ${signal}`, text('stderr')));
     });
     // A tool that fails early does not read to the end; its status tells why.
     child.stdin?.on('error', () => {});
     child.stdin?.end(call.input ?? '');
   });
+}
+
+function endGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // It has ended meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function toolError(call: ToolCall, event: string, complaint: string): AmbitError {

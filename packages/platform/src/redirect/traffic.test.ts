@@ -100,6 +100,17 @@ for (const choice of MECHANISMS) {
         await keptSource(t, world);
         await liveThroughReinstall(t, world, () => install(ALL));
         await probes(t, world, redirection);
+        await callsToProbeSource(t, world);
+      });
+      await t.test('rules that somebody flushed capture again once repaired', async () => {
+        const call = { from: 'pod', to: { ip: ADDRESS.peer[4], port: 8080 } } as const;
+        const flush =
+          choice.iptablesFlavour === undefined ? 'nft flush ruleset' : `iptables-${choice.iptablesFlavour} -t nat -F`;
+        world.run('pod', 'sh', '-c', flush);
+        assert.equal((await world.arrival(call)).at, 'peer:8080');
+        const found = await redirection.redirector(world.fd('pod'), podPlan(ALL)).repair();
+        assert.ok(found.some(({ is, what }) => is === 'missing' && what.includes('15001')));
+        assert.equal((await world.arrival(call)).at, 'pod:15001');
       });
       // Each plan replaces the one before, of which nothing may stay.
       await t.test('without DNS capture', async (t) => {
@@ -218,6 +229,25 @@ async function keptSource(t: TestContext, world: World): Promise<void> {
       assert.equal(await readText(client), 'reply');
       const tracked = world.run('pod', 'cat', '/proc/net/nf_conntrack').split('\n');
       assert.ok(tracked.some((line) => line.includes('dport=8080') && line.includes(`mark=${0x111}`)));
+    });
+  }
+}
+
+/** Answers pass by themselves, being no new connections; the rule shows in a call to the address that probes come from. */
+async function callsToProbeSource(t: TestContext, world: World): Promise<void> {
+  for (const family of FAMILIES) {
+    await t.test(`the address that probes come from is never captured (IPv${family})`, async () => {
+      const ip = PROBE_SOURCE[family];
+      world.run('peer', 'ip', 'address', 'add', ip, 'dev', 'lo');
+      world.run('pod', 'ip', 'route', 'add', ip, 'via', ADDRESS.peer[family]);
+      const to = { ip, port: 8080 };
+      assert.deepEqual(await world.arrival({ from: 'pod', to }), {
+        at: 'peer:8080',
+        meant: to,
+        from: ADDRESS.pod[family],
+      });
+      world.run('pod', 'ip', 'route', 'del', ip);
+      world.run('peer', 'ip', 'address', 'del', ip, 'dev', 'lo');
     });
   }
 }
