@@ -27,8 +27,8 @@ export function formatZtunnelFile(world: RbacWorld): string {
     services: '{}',
     authorizationPolicies: sequence(authorizationPolicies.map(quote)),
   });
-  const policies = world.policies.map(formatPolicy);
-  return `workloads:\n- ${workload}\npolicies:${policies.length === 0 ? ' []' : ''}\n${policies.map((policy) => `- ${policy}\n`).join('')}`;
+  const policies = world.policies.map((policy) => `- ${formatPolicy(policy)}\n`).join('');
+  return `workloads:\n- ${workload}\npolicies:${policies === '' ? ' []\n' : `\n${policies}`}`;
 }
 
 function formatPolicy(policy: Policy): string {

@@ -1,6 +1,6 @@
 /**
- * TCP authorization, as Istio's ztunnel decides it (reference: its RBAC): policies that apply are those of the
- * destination's namespace, the global ones and those the destination names; DENY comes first, then, if any ALLOW policy
+ * TCP authorization, as Istio's ztunnel decides it (its src/rbac.rs): policies that apply are those of the destination's
+ * namespace, the global ones and those the destination names; DENY comes first, then, if any ALLOW policy
  * applies, one must match. Dry-run policies have no effect, not even on that "any". Where ztunnel skips a policy that is
  * named and not known, the caller chooses: a connection whose policy has not arrived should not pass by default.
  */
@@ -13,6 +13,9 @@ import type { CompiledClause, CompiledMatch, CompiledPolicy, PolicySet } from '.
 export const NO_ALLOW_POLICIES = 'no-allow-policies';
 export const NONE_ALLOWED = 'none-allowed';
 export const UNKNOWN_POLICY = 'unknown-policy';
+
+/** The field of a step where a clause holds nothing that can be seen at L4: it never matches. */
+export const UNENFORCEABLE = 'nothing_enforceable_at_l4';
 
 /** What becomes of a call to a workload that names a policy which is not known. */
 export type UnknownPolicyRule = 'deny' | 'skip';
@@ -31,7 +34,7 @@ export function authorize(
   const { namespace } = call.destination;
   const local = policies.inNamespace(namespace);
   const { global } = policies;
-  if (recorder !== null) for (const policy of dryRunPolicies(policies, call)) matchesPolicy(policy, call, recorder);
+  if (recorder !== null) for (const dryRun of dryRunPolicies(policies, call)) matchesPolicy(dryRun, call, recorder);
 
   const denying =
     firstMatch(local.deny, call, recorder) ??
@@ -54,11 +57,12 @@ export function missingPolicies(policies: PolicySet, named: readonly string[]): 
   return named.every((key) => isKnown(policies, key)) ? NONE : named.filter((key) => !isKnown(policies, key));
 }
 
-/** Dry-run policies that match: what would have counted if they were in force. Costs nothing where there are none. */
+/** Dry-run policies that match: what would have counted if they were in force. Costs nothing in a mesh without any. */
 export function dryRunMatches(policies: PolicySet, call: Call): readonly Policy[] {
-  const candidates = dryRunPolicies(policies, call);
-  if (candidates.length === 0) return NONE;
-  return candidates.filter((candidate) => matchesPolicy(candidate, call, null)).map(({ policy }) => policy);
+  if (!policies.hasDryRun) return NONE;
+  return dryRunPolicies(policies, call)
+    .filter((candidate) => matchesPolicy(candidate, call, null))
+    .map(({ policy }) => policy);
 }
 
 function dryRunPolicies(policies: PolicySet, call: Call): readonly CompiledPolicy[] {
@@ -70,7 +74,6 @@ function dryRunPolicies(policies: PolicySet, call: Call): readonly CompiledPolic
     const policy = policies.get(key);
     if (policy?.policy.dryRun && !appliesUnnamed(policy, namespace)) named.push(policy);
   }
-  if (local.length + global.length + named.length === 0) return NONE;
   return [...local, ...global, ...named];
 }
 
@@ -199,6 +202,3 @@ function recordClause(
   }
   return clauseHolds(clause, call);
 }
-
-/** The field of a step where a clause holds nothing that can be seen at L4: it never matches. */
-export const UNENFORCEABLE = 'nothing_enforceable_at_l4';

@@ -49,6 +49,8 @@ export class PolicySet {
   static readonly EMPTY = new PolicySet(new Map(), new Map(), EMPTY_GROUP, new Set());
 
   readonly global: PolicyGroup;
+  /** Whether it is worth asking for them. */
+  readonly hasDryRun: boolean;
   readonly #byKey: ReadonlyMap<string, CompiledPolicy>;
   readonly #byNamespace: ReadonlyMap<string, PolicyGroup>;
   readonly #removed: ReadonlySet<string>;
@@ -62,6 +64,7 @@ export class PolicySet {
     this.#byKey = byKey;
     this.#byNamespace = byNamespace;
     this.global = global;
+    this.hasDryRun = byKey.values().some(({ policy }) => policy.dryRun);
     this.#removed = removed;
   }
 

@@ -35,46 +35,32 @@ export interface RejectedCall {
   readonly reason: string;
 }
 
+/** The next party on the way, and for which service, if one was called. */
+export interface Hop {
+  readonly workload: Workload;
+  readonly service: Service | null;
+  readonly host: DialHost;
+  readonly port: number;
+}
+
+/** One of them must be in the certificate of who is dialled. None at all accepts nobody. */
+interface Verified {
+  readonly identities: readonly Identity[];
+}
+
 export type Resolution =
   | RejectedCall
   /** Not of the mesh: dial what the application dialled. */
   | { readonly is: 'passthrough' }
-  /** The workload speaks no HBONE. */
-  | {
-      readonly is: 'direct';
-      readonly workload: Workload;
-      readonly service: Service | null;
-      readonly host: DialHost;
-      readonly port: number;
-    }
-  /** Dial the HBONE port; the authority is the host's address and `port`. */
-  | {
-      readonly is: 'hbone';
-      readonly workload: Workload;
-      readonly service: Service | null;
-      readonly host: DialHost;
-      readonly port: number;
-      readonly identities: readonly Identity[];
-    }
+  /** The workload speaks no HBONE: dial it. */
+  | (Hop & { readonly is: 'direct' })
+  /** Dial the host at the HBONE port; the authority is its address and `port`. */
+  | (Hop & Verified & { readonly is: 'hbone' })
   /** Dial the waypoint at `port`; the authority is the original destination. */
-  | {
-      readonly is: 'waypoint';
-      readonly workload: Workload;
-      readonly service: Service | null;
-      readonly host: DialHost;
-      readonly port: number;
-      readonly identities: readonly Identity[];
-    }
-  /** Dial the gateway at `port`, and in its tunnel a second one; the authority of both is the service's name and port. */
-  | {
-      readonly is: 'double';
-      readonly workload: Workload;
-      readonly service: Service;
-      readonly host: DialHost;
-      readonly port: number;
-      readonly identities: readonly Identity[];
-      readonly innerIdentities: readonly Identity[];
-    };
+  | (Hop & Verified & { readonly is: 'waypoint' })
+  /** Dial the gateway at `port`, and in its tunnel another; the authority of both is the service's name and port. */
+  | (Hop &
+      Verified & { readonly is: 'double'; readonly service: Service; readonly innerIdentities: readonly Identity[] });
 
 /** A workload that was chosen, and how to dial it; the host is null if only a gateway leads there. */
 interface Upstream extends ChosenEndpoint {

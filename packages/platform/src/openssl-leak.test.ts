@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { mint, mintRoot, mintWorkload } from './certificates.fixture.ts';
 import { libc } from './ffi.ts';
-import { NativeTlsContext, peerLeafDer } from './openssl.ts';
+import { forgetPeerCertificates, NativeTlsContext, peerLeafDer } from './openssl.ts';
 import { shakeHands } from './tls-pair.fixture.ts';
 
 /** One certificate left behind in each round takes 6 KB, one session 20 KB. */
@@ -50,6 +50,17 @@ test('handshakes leave nothing behind', () => {
   assertNoGrowth(80, () => {
     const pair = shakeHands(client, server);
     assert.notEqual(peerLeafDer(pair.server.ssl), null);
+    assert.equal(pair.client.error, null);
+    pair.free();
+  });
+});
+
+test('handshakes whose certificates were forgotten leave nothing behind', () => {
+  const [server, client] = [NativeTlsContext.create(material), NativeTlsContext.create(material)];
+  assertNoGrowth(80, () => {
+    const pair = shakeHands(client, server);
+    forgetPeerCertificates(pair.server.ssl);
+    forgetPeerCertificates(pair.client.ssl);
     assert.equal(pair.client.error, null);
     pair.free();
   });

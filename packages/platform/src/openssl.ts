@@ -10,7 +10,13 @@ import { drainTlsErrors } from './openssl-errors.ts';
 import { freeCertificates, MaterialScratch, materialError, readCertificates, readPrivateKey } from './openssl-pem.ts';
 
 export { drainTlsErrors } from './openssl-errors.ts';
-export { negotiationFailure, peerLeafDer, selectedAlpn, verifyFailure } from './openssl-session.ts';
+export {
+  forgetPeerCertificates,
+  negotiationFailure,
+  peerLeafDer,
+  selectedAlpn,
+  verifyFailure,
+} from './openssl-session.ts';
 
 const CIPHERSUITES = 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256';
 /**

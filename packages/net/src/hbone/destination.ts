@@ -57,14 +57,16 @@ export interface DestinationHost {
   remove(key: string, destination: Destination): void;
 }
 
+/** Of any request of the key: equal in all, and the rest of it is not kept. */
+type Server = Pick<TunnelRequest, 'destinationIdentities' | 'destinationIp' | 'destinationPort'>;
+
 export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
   readonly engine: Engine;
   readonly limits: HboneLimits;
   readonly http2Options: Http2Options;
   lastDialError: AmbitError | null = null;
   readonly #key: string;
-  /** Any request of this key: its address and identities are those of all. */
-  readonly #server: TunnelRequest;
+  readonly #server: Server;
   readonly #host: DestinationHost;
   readonly #waiting = new Set<Tunnel>();
   readonly #all = new Set<HboneSession>();
@@ -75,9 +77,10 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
   /** The peer's limit as last seen: on a new connection its SETTINGS are not there yet. */
   #peerStreamsMax = Number.POSITIVE_INFINITY;
 
-  constructor(key: string, server: TunnelRequest, host: DestinationHost) {
+  constructor(key: string, server: Server, host: DestinationHost) {
     this.#key = key;
-    this.#server = server;
+    const { destinationIdentities, destinationIp, destinationPort } = server;
+    this.#server = { destinationIdentities, destinationIp, destinationPort };
     this.#host = host;
     this.engine = host.engine;
     this.limits = host.limits;

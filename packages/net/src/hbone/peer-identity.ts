@@ -12,28 +12,44 @@ import { hboneError } from './errors.ts';
 
 /** The identity of the list that the server showed, or why it is refused. An empty list accepts nobody. */
 export function serverIdentity(connection: Connection, accepted: readonly string[]): Identity | AmbitError {
-  const presented = presentedUris(connection);
-  for (const uri of presented) {
-    const identity = accepted.includes(uri) ? parseIdentity(uri) : null;
-    if (identity !== null) return identity;
+  const { uris, identities } = presentedBy(connection);
+  for (const [index, uri] of uris.entries()) {
+    const identity = accepted.includes(uri) ? identities[index] : null;
+    if (identity != null) return identity;
   }
-  const message = `${peerText(connection)} showed ${listText(presented)}, expected ${listText(accepted)}`;
+  const message = `${peerText(connection)} showed ${listText(uris)}, expected ${listText(accepted)}`;
   return hboneError('HBONE_SERVER_IDENTITY', message);
 }
 
 /** The first identity that the client showed, if one of all is of this trust domain. */
 export function clientIdentity(connection: Connection, trustDomain: string): Identity | AmbitError {
-  const presented = presentedUris(connection);
-  const identities = presented.map(parseIdentity).filter((identity) => identity !== null);
-  const [first] = identities;
-  if (first !== undefined && identities.some((identity) => identity.trustDomain === trustDomain)) return first;
-  const message = `${peerText(connection)} showed ${listText(presented)}, expected trust domain ${trustDomain}`;
+  const { uris, identities } = presentedBy(connection);
+  const first = identities.find((identity) => identity !== null) ?? null;
+  if (first !== null && identities.some((identity) => identity?.trustDomain === trustDomain)) return first;
+  const message = `${peerText(connection)} showed ${listText(uris)}, expected trust domain ${trustDomain}`;
   return hboneError('HBONE_CLIENT_IDENTITY', message);
 }
 
-function presentedUris(connection: Connection): readonly string[] {
-  const leafDer = connection.tls?.leafDer;
-  return leafDer === undefined || leafDer === null ? [] : (subjectAltUris(leafDer) ?? []);
+interface Presented {
+  readonly uris: readonly string[];
+  /** Of the URI at the same place; null where it is none. */
+  readonly identities: readonly (Identity | null)[];
+}
+
+const NOTHING: Presented = { uris: [], identities: [] };
+/** Each certificate is read once, and all connections of a peer name it by the same object. */
+const presentedByLeaf = new WeakMap<Uint8Array, Presented>();
+
+function presentedBy(connection: Connection): Presented {
+  const leafDer = connection.tls?.leafDer ?? null;
+  if (leafDer === null) return NOTHING;
+  let presented = presentedByLeaf.get(leafDer);
+  if (presented === undefined) {
+    const uris = subjectAltUris(leafDer) ?? [];
+    presented = { uris, identities: uris.map((uri) => parseIdentity(uri)) };
+    presentedByLeaf.set(leafDer, presented);
+  }
+  return presented;
 }
 
 function listText(uris: readonly string[]): string {

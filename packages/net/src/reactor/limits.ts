@@ -37,6 +37,13 @@ export const BIO_SMALL_BYTES = 16 * 1024;
 export const BIO_POOL_MAX = 16;
 /** Period of giving back what quiet connections do not need. */
 export const SWEEP_MS = 1000;
+/**
+ * From the handshake until what it left is freed: 10 of 33 KB, 30 us. Longer than a connection for one request lives,
+ * which is freed as a whole anyway; short, so that new connections fill the holes before the heap grows.
+ */
+export const SETTLE_MS = 50;
+/** Peers' certificates kept so that equal ones are one; more peers than this at once cost a copy a connection. */
+export const PEER_CERTIFICATES_KEPT = 1024;
 /** Connections that must have ended since the last time before free heap pages are returned to the system. */
 export const TRIM_AFTER_CLOSES = 64;
 /** Defaults of the deadlines that `ListenOptions` and `ConnectOptions` may set. */

@@ -21,6 +21,7 @@ import { Dial } from './dial.ts';
 import { EventLoop } from './event-loop.ts';
 import { CONNECTIONS_MAX, QUEUED_TOTAL_MAX_BYTES, SWEEP_MS, TRIM_AFTER_CLOSES } from './limits.ts';
 import { ReactorListener } from './listener.ts';
+import { PeerCertificates } from './peer-certificates.ts';
 import type { Shared } from './shared.ts';
 import { ReactorTlsContext } from './tls-context.ts';
 
@@ -69,6 +70,7 @@ export class Reactor implements Engine {
       dials: new Set(),
       listeners: new Set(),
       bios: new BioPool(),
+      peers: new PeerCertificates(),
       closesSinceTrim: 0,
       onFault,
       overBudget: () => this.#shared.open.size >= connectionsMax || counters.queuedBytes > queuedMaxBytes,

@@ -4,6 +4,7 @@ import type { BioPool } from './bio-pool.ts';
 import type { Dial } from './dial.ts';
 import type { EventLoop } from './event-loop.ts';
 import type { ReactorListener } from './listener.ts';
+import type { PeerCertificates } from './peer-certificates.ts';
 import type { SocketConnection } from './socket-connection.ts';
 
 export interface Shared {
@@ -14,6 +15,7 @@ export interface Shared {
   readonly dials: Set<Dial>;
   readonly listeners: Set<ReactorListener>;
   readonly bios: BioPool;
+  readonly peers: PeerCertificates;
   closesSinceTrim: number;
   /** Beyond the counting: the process decides when too many handlers have failed. */
   onFault(thrown: unknown): void;

@@ -6,12 +6,18 @@ import type { AmbitError } from '@ambit/base/errors';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from '@ambit/platform/epoll';
 import { EAGAIN, EINTR, lastErrno } from '@ambit/platform/errno';
 import { libc, openssl } from '@ambit/platform/ffi';
-import { drainTlsErrors, negotiationFailure, peerLeafDer, selectedAlpn, verifyFailure } from '@ambit/platform/openssl';
+import {
+  drainTlsErrors,
+  forgetPeerCertificates,
+  negotiationFailure,
+  peerLeafDer,
+  verifyFailure,
+} from '@ambit/platform/openssl';
 import { HEADROOM_BYTES, type Receiver, type SocketAddress, type TlsPeer } from '../engine.ts';
 import { addressText, connectionReset, tlsHandshakeFailed } from '../errors.ts';
 import { type Borrower, makeMemoryBio } from './bio-pool.ts';
 import { addressableBytes, addressOf, answerAddress, answeredAddress, receivedAddress, receivedBytes } from './io.ts';
-import { BIO_SMALL_BYTES, FLUSH_EAGER_BYTES, READ_BUDGET_BYTES, TLS_REASON_MAX_CHARS } from './limits.ts';
+import { BIO_SMALL_BYTES, FLUSH_EAGER_BYTES, READ_BUDGET_BYTES, SETTLE_MS, TLS_REASON_MAX_CHARS } from './limits.ts';
 import type { Shared } from './shared.ts';
 import { SocketConnection } from './socket-connection.ts';
 import type { ReactorTlsContext } from './tls-context.ts';
@@ -34,7 +40,8 @@ export class TlsConnection extends SocketConnection implements Borrower {
   tls: TlsPeer | null = null;
   readonly #context: ReactorTlsContext;
   readonly #ssl: number;
-  readonly #handshake: HandshakeResult;
+  /** Null once it was told. */
+  #handshake: HandshakeResult | null;
   /** Where OpenSSL seals to. Empty, or holding what the kernel has not taken. */
   #bio: number;
   /** It is a grown one: counted among the borrowers, and this object holds a reference of its own. */
@@ -103,10 +110,12 @@ export class TlsConnection extends SocketConnection implements Borrower {
       this.release(tlsHandshakeFailed(this.#peerText(), this.dialled, reason));
       return;
     }
-    this.tls = { leafDer: peerLeafDer(this.#ssl), alpn: selectedAlpn(this.#ssl) };
-    if (this.#held === 0) this.#replaceBio(makeMemoryBio()); // what carried the handshake keeps 2 KB
+    this.tls = this.shared.peers.peerOf(peerLeafDer(this.#ssl), this.#context.material.alpn);
     this.open();
-    this.#handshake.onEstablished(this);
+    this.shared.loop.after(SETTLE_MS, () => this.#settle());
+    const handshake = this.#handshake;
+    this.#handshake = null;
+    handshake?.onEstablished(this);
     // What came with the peer's last handshake message lies in OpenSSL, where epoll does not see it (FFI rule 8).
     if (!this.closed) this.shared.loop.markReady(this);
   }
@@ -192,7 +201,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
   }
 
   returnBio(): void {
-    if (this.#sentSinceSweep || this.#held > 0) {
+    if (this.#sentSinceSweep || this.#held > 0 || this.localEnded) {
       this.#sentSinceSweep = false;
       return;
     }
@@ -205,7 +214,14 @@ export class TlsConnection extends SocketConnection implements Borrower {
 
   protected override onNeverOpened(error: AmbitError | null): void {
     this.shared.counters.handshakesFailed += 1;
-    this.#handshake.onHandshakeFailed(error ?? tlsHandshakeFailed(this.#peerText(), this.dialled, 'it was closed'));
+    this.#handshake?.onHandshakeFailed(error ?? tlsHandshakeFailed(this.#peerText(), this.dialled, 'it was closed'));
+  }
+
+  /** Frees what the handshake left and nobody needs: certificates, and a write BIO that has grown to 2 KB. */
+  #settle(): void {
+    if (this.closed) return;
+    forgetPeerCertificates(this.#ssl);
+    if (this.#held === 0 && !this.#borrowed && !this.localEnded) this.#replaceBio(makeMemoryBio());
   }
 
   #borrowBio(): void {
@@ -216,7 +232,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
     this.shared.bios.borrowers.add(this);
   }
 
-  /** Only while nothing is held: the old one goes, with OpenSSL's reference to it. */
+  /** Only while nothing is held, nor a close_notify sealed: the old one goes, with OpenSSL's reference to it. */
   #replaceBio(bio: number): void {
     this.#bio = bio;
     openssl.SSL_set0_wbio(this.#ssl, bio);

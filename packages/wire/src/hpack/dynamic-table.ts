@@ -3,7 +3,9 @@
  * neither insertion nor eviction moves an entry. Entry `s` lives while `evictedCount <= s < insertedCount`.
  */
 const ENTRY_OVERHEAD_BYTES = 32;
-const ENTRIES_INITIAL = 8;
+const ENTRIES_INITIAL = 4;
+/** Never written to: `insert` makes room first. */
+const NONE: never[] = [];
 
 export function entryBytes(nameLength: number, valueLength: number): number {
   return nameLength + valueLength + ENTRY_OVERHEAD_BYTES;
@@ -14,11 +16,11 @@ export class DynamicTable {
   evictedCount = 0;
   bytes = 0;
   maxBytes: number;
-  /** Power of two minus one. */
-  #mask = ENTRIES_INITIAL - 1;
-  #names: string[] = new Array<string>(ENTRIES_INITIAL).fill('');
-  #values: string[] = new Array<string>(ENTRIES_INITIAL).fill('');
-  #links: number[] = new Array<number>(ENTRIES_INITIAL).fill(-1);
+  /** Power of two minus one: of none until the first entry. */
+  #mask = -1;
+  #names: string[] = NONE;
+  #values: string[] = NONE;
+  #links: number[] = NONE;
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
@@ -64,7 +66,7 @@ export class DynamicTable {
   }
 
   #grow(): void {
-    const mask = this.#mask * 2 + 1;
+    const mask = this.#mask < 0 ? ENTRIES_INITIAL - 1 : this.#mask * 2 + 1;
     const names = new Array<string>(mask + 1).fill('');
     const values = new Array<string>(mask + 1).fill('');
     const links = new Array<number>(mask + 1).fill(-1);

@@ -69,7 +69,7 @@ const WINDOW_SECONDS = 10;
 /** At most `max` in any ten seconds, in steps of one: eleven counters, since the first second is only partly inside. */
 export class RateBudget {
   readonly #max: number;
-  #counts: Uint32Array | null = null;
+  #counts: number[] | null = null;
   #second = 0;
   #sum = 0;
 
@@ -79,7 +79,7 @@ export class RateBudget {
 
   /** True when this one is too many. */
   spend(nowMs: number): boolean {
-    this.#counts ??= new Uint32Array(WINDOW_SECONDS + 1);
+    this.#counts ??= new Array<number>(WINDOW_SECONDS + 1).fill(0);
     const counts = this.#counts;
     const second = Math.floor(nowMs / 1000);
     const passed = Math.min(Math.max(second - this.#second, 0), counts.length);

@@ -4,10 +4,12 @@
  */
 import type { HpackEncoder } from '@ambit/wire/hpack';
 import { FrameFlag, FrameType, PREFACE, writeFrameHeader, writeUint32 } from './frames.ts';
-import { CONTROL_BUFFER_BYTES, CONTROL_BUFFER_KEPT_BYTES, CONTROL_FLUSH_BYTES } from './limits.ts';
+import { CONTROL_BUFFER_BYTES, CONTROL_BUFFERS_KEPT, CONTROL_FLUSH_BYTES } from './limits.ts';
 import { FRAME_HEADER_BYTES, type HeaderList, type Http2Transport } from './types.ts';
 
 const EMPTY = new Uint8Array(0);
+/** Of the process: a session holds a buffer only from its first frame of a turn until they are written. */
+const spare: Uint8Array[] = [];
 
 export class ControlWriter {
   readonly #transport: Http2Transport;
@@ -91,13 +93,16 @@ export class ControlWriter {
     const length = this.length;
     this.length = 0;
     this.#headersWaiting = false;
-    if (buffer.length > CONTROL_BUFFER_KEPT_BYTES) this.#buffer = EMPTY;
+    this.#buffer = EMPTY;
     this.#transport.write(buffer, 0, length);
+    putBack(buffer);
   }
 
   discard(): void {
+    const buffer = this.#buffer;
     this.length = 0;
     this.#buffer = EMPTY;
+    putBack(buffer);
   }
 
   /** Writes the header and returns where the payload goes. */
@@ -116,13 +121,19 @@ export class ControlWriter {
   #reserve(bytes: number): Uint8Array {
     if (this.length >= CONTROL_FLUSH_BYTES) this.flush();
     const needed = this.length + bytes;
+    if (this.#buffer === EMPTY) this.#buffer = spare.pop() ?? new Uint8Array(CONTROL_BUFFER_BYTES);
     if (needed > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(CONTROL_BUFFER_BYTES, needed, 2 * this.#buffer.length));
+      const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.length));
       grown.set(this.#buffer.subarray(0, this.length));
       this.#buffer = grown;
     }
     return this.#buffer;
   }
+}
+
+/** Not those that grew for large headers. */
+function putBack(buffer: Uint8Array): void {
+  if (buffer.length === CONTROL_BUFFER_BYTES && spare.length < CONTROL_BUFFERS_KEPT) spare.push(buffer);
 }
 
 /** Makes room for the headers of CONTINUATIONs inside an encoded block, last piece first. Returns the end. */

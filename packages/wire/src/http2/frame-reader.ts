@@ -22,7 +22,8 @@ const FIRST_COLLECTED_BYTES = 512;
 
 export class FrameReader {
   readonly #sink: FrameSink;
-  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  /** Of a header that straddles two reads. */
+  #header: Uint8Array | null = null;
   #headerLength = 0;
   /** Of the payload: still to be taken, and still to be skipped after that. */
   #wanted = 0;
@@ -58,10 +59,13 @@ export class FrameReader {
       this.#start(bytes, at);
       return at + FRAME_HEADER_BYTES;
     }
+    const header = this.#header ?? new Uint8Array(FRAME_HEADER_BYTES);
     const taken = Math.min(FRAME_HEADER_BYTES - this.#headerLength, end - at);
-    for (let i = 0; i < taken; i++) this.#header[this.#headerLength + i] = bytes[at + i] as number;
+    for (let i = 0; i < taken; i++) header[this.#headerLength + i] = bytes[at + i] as number;
     this.#headerLength += taken;
-    if (this.#headerLength === FRAME_HEADER_BYTES) this.#start(this.#header, 0);
+    const whole = this.#headerLength === FRAME_HEADER_BYTES;
+    this.#header = whole ? null : header;
+    if (whole) this.#start(header, 0);
     return at + taken;
   }
 

@@ -9,6 +9,7 @@ import type { Http2Stream } from './stream.ts';
 import { type HeaderList, Http2ErrorCode } from './types.ts';
 
 const NO_LENGTH = -1;
+const NO_HEADERS: string[] = [];
 const TOO_LARGE: HeaderList = [':status', '431'];
 
 export class InboundHeaders {
@@ -93,7 +94,9 @@ export class InboundHeaders {
       this.#core.fail(Http2ErrorCode.COMPRESSION_ERROR, 'the header block does not decode');
       return;
     }
-    this.#message(streamId, result === 'ok' ? this.#decoder.headers : null);
+    const { headers } = this.#decoder;
+    this.#decoder.headers = NO_HEADERS; // not kept for as long as the connection
+    this.#message(streamId, result === 'ok' ? headers : null);
   }
 
   /** `headers` is null where the list is too large. */

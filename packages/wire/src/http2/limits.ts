@@ -11,10 +11,10 @@ export const SETTINGS_ENTRIES_MAX = 64;
 /** Streams that the peer ended, remembered to tell "frame after the end" (an error) from "in flight while reset". */
 export const ENDED_STREAMS_REMEMBERED = 32;
 
-/** First size of the buffer for control frames; a SETTINGS and some WINDOW_UPDATEs fit. */
-export const CONTROL_BUFFER_BYTES = 256;
-/** A control buffer that grew beyond this, for large headers, is dropped after use. */
-export const CONTROL_BUFFER_KEPT_BYTES = 1024;
+/** First size of the buffer for control frames; the headers of an ordinary request fit. */
+export const CONTROL_BUFFER_BYTES = 1024;
+/** Unused control buffers kept; more are in use only where the turns of sessions nest, or after a burst of closings. */
+export const CONTROL_BUFFERS_KEPT = 16;
 /** Control frames are written early when so many wait, so that one large read cannot pile them up. */
 export const CONTROL_FLUSH_BYTES = 16_384;
 

@@ -3,7 +3,8 @@ import { ENDED_STREAMS_REMEMBERED } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
 
 export class StreamTable {
-  readonly #streams = new Map<number, Http2Stream>();
+  /** Null while there are none: a connection is idle for most of its life. */
+  #streams: Map<number, Http2Stream> | null = null;
   readonly #isServer: boolean;
   #recent: Http2Stream | null = null;
   #ended: number[] | null = null;
@@ -16,28 +17,30 @@ export class StreamTable {
   }
 
   get size(): number {
-    return this.#streams.size;
+    return this.#streams === null ? 0 : this.#streams.size;
   }
 
   get(id: number): Http2Stream | null {
     if (this.#recent !== null && this.#recent.id === id) return this.#recent;
-    const stream = this.#streams.get(id) ?? null;
+    const stream = this.#streams?.get(id) ?? null;
     if (stream !== null) this.#recent = stream;
     return stream;
   }
 
   add(stream: Http2Stream): void {
+    this.#streams ??= new Map();
     this.#streams.set(stream.id, stream);
     this.lastId = stream.id;
   }
 
   remove(stream: Http2Stream): void {
-    this.#streams.delete(stream.id);
+    this.#streams?.delete(stream.id);
+    if (this.size === 0) this.#streams = null;
     if (this.#recent === stream) this.#recent = null;
   }
 
-  values(): IterableIterator<Http2Stream> {
-    return this.#streams.values();
+  values(): Iterable<Http2Stream> {
+    return this.#streams === null ? [] : this.#streams.values();
   }
 
   /** Not used yet by the side that may use it, so no frame but HEADERS and PRIORITY may name it. */
