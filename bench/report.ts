@@ -8,10 +8,10 @@ const NOTHING = '-';
 
 export function report(plan: Plan, results: Results, baseline: Saved | null): string {
   const names = plan.subjects.map((subject) => subject.name).filter((name) => ran(results, name));
-  const focus = names.find((name) => name === 'ours') ?? names.find((name) => name !== 'no-mesh') ?? names[0];
-  const others = names.filter((name) => name !== focus);
-  const heading = ['', ...names, ...others.map((name) => `${focus} / ${name}`)];
-  if (baseline !== null) heading.push(`${focus} / baseline`);
+  const pairs = comparisons(names);
+  const focuses = [...new Set(pairs.map(([focus]) => focus))];
+  const heading = ['', ...names, ...pairs.map(([focus, other]) => `${focus} / ${other}`)];
+  if (baseline !== null) heading.push(...focuses.map((focus) => `${focus} / baseline`));
   const rows: string[][] = [heading];
   for (const load of plan.loads) {
     const row = results[load.name] as Record<string, Cell>;
@@ -20,15 +20,26 @@ export function report(plan: Plan, results: Results, baseline: Saved | null): st
     for (const figure of load.figures) {
       const cells = names.map((name) => valueText(row[name], figure));
       if (cells.every((cell) => cell === NOTHING)) continue;
-      const ratios = others.map((name) =>
-        ratioText(pairedRatio(values(row[focus ?? ''], figure), values(row[name], figure))),
+      const ratios = pairs.map(([focus, other]) =>
+        ratioText(pairedRatio(values(row[focus], figure), values(row[other], figure))),
       );
-      const before = baseline?.figures[load.name]?.[focus ?? '']?.[figure.key]?.median ?? Number.NaN;
-      const change = baseline === null ? [] : [ratioText(spread(values(row[focus ?? ''], figure)).median / before)];
+      const before = (focus: string) => baseline?.figures[load.name]?.[focus]?.[figure.key]?.median ?? Number.NaN;
+      const change =
+        baseline === null
+          ? []
+          : focuses.map((focus) => ratioText(spread(values(row[focus], figure)).median / before(focus)));
       rows.push([`  ${figure.label} (${figure.better} is better)`, ...cells, ...ratios, ...change]);
     }
   }
   return [align(rows), ...notes(plan, results)].join('\n');
+}
+
+/** Ours, in each of its forms, with every other; without ours, the first that is not the bare network. */
+function comparisons(names: readonly string[]): readonly (readonly [string, string])[] {
+  const ours = names.filter((name) => name.startsWith('ours'));
+  const focuses = ours.length > 0 ? ours : names.filter((name) => name !== 'no-mesh').slice(0, 1);
+  const others = names.filter((name) => !focuses.includes(name));
+  return focuses.flatMap((focus) => others.map((other) => [focus, other] as const));
 }
 
 function ran(results: Results, name: string): boolean {

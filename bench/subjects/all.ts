@@ -1,11 +1,11 @@
 /** Every subject, in the order of the report. */
 import { noMesh } from './no-mesh.ts';
-import { ours } from './ours.ts';
+import { ours, oursTwo } from './ours.ts';
 import { reactorExperiment } from './reactor-experiment.ts';
 import type { Subject } from './subject.ts';
 import { ztunnel } from './ztunnel.ts';
 
-export const SUBJECTS: readonly Subject[] = [noMesh, ours, ztunnel, reactorExperiment];
+export const SUBJECTS: readonly Subject[] = [noMesh, ours, oursTwo, ztunnel, reactorExperiment];
 
 export function selectSubjects(names: readonly string[]): readonly Subject[] {
   for (const name of names) {

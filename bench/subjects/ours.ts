@@ -46,6 +46,13 @@ export const ours: Subject = {
   },
 };
 
+/** The two ends as on two nodes, a process each: two threads in all, as the peer that has two. */
+export const oursTwo: Subject = {
+  name: 'ours-2',
+  unavailable: () => null,
+  start: (children, options) => ours.start(children, { ...options, split: true }),
+};
+
 interface Started {
   readonly child: Child;
   readonly address: SocketAddress;

@@ -42,12 +42,18 @@ function openOne(index: number): Promise<void> {
     destinationPort: listener.address.port,
     sourceIp: `10.0.${index >> 8}.${index & 255}`,
     tls: clientTls,
-    connect: { authority: '10.1.0.1:80', baggage: 'k8s.namespace.name=default', forwarded: '', traceparent: '' },
+    connect: {
+      authority: '10.1.0.1:80',
+      baggage: 'k8s.namespace.name=default',
+      forwarded: '',
+      traceparent: '',
+      forwardedNetwork: '',
+    },
   };
   return new Promise((resolve, reject) => {
     pool.openTunnel(request, {
       onOpen: (stream) => {
-        stream.receive(receiver({ onClose: resolve }));
+        stream.receive(receiver({ onClose: () => resolve() }));
         stream.end();
       },
       onFail: reject,
