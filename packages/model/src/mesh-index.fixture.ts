@@ -95,6 +95,7 @@ export function meshOf(workloads: readonly Workload[], services: readonly Servic
           .map(({ block }) => ({ service: one, prefixBits: block.prefixBits })),
       ),
     serviceByHostname: (name) => services.find((one) => serviceKey(one) === serviceKey(name)) ?? null,
+    servicesByHostname: (hostname) => services.filter((one) => one.hostname === hostname),
     endpoints: (of) =>
       workloads.flatMap((one) => {
         const mapping = one.services.get(serviceKey(of));

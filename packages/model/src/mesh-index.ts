@@ -26,6 +26,8 @@ export interface MeshIndex {
   /** Services with a block that contains the address. */
   servicesByCidr(network: string, ip: IpAddress): readonly CidrCandidate[];
   serviceByHostname(name: NamespacedHostname): Service | null;
+  /** Of every namespace. */
+  servicesByHostname(hostname: string): readonly Service[];
   /** Without those that are unhealthy, unless the service allows them. */
   endpoints(service: Service): readonly Endpoint[];
 }
