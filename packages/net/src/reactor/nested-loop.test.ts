@@ -32,8 +32,8 @@ test('promises, timers, servers and fetch of Node go on while the reactor runs',
 
 test('signals and child processes reach the process while the reactor sleeps', async (t) => {
   reactorFor(t);
-  const signalled = once(process, 'SIGUSR2');
-  setTimeout(() => process.kill(process.pid, 'SIGUSR2'), 5);
+  const signalled = once(process, 'SIGHUP');
+  setTimeout(() => process.kill(process.pid, 'SIGHUP'), 5);
   await signalled;
   const child = spawn(process.execPath, ['-e', 'process.exit(7)'], { stdio: 'ignore' });
   assert.deepEqual((await once(child, 'exit'))[0], 7);

@@ -8,7 +8,7 @@ import { Http2Session } from './session.ts';
 import { concat, frame, Recorder, testOptions } from './test-support.ts';
 
 const SESSIONS = 1000;
-const IDLE_BYTES_MAX = 4096;
+const IDLE_BYTES_MAX = 2048;
 
 function collectGarbage(): number {
   setFlagsFromString('--expose-gc');
