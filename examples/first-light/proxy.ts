@@ -7,11 +7,11 @@ import { formatIdentity, parseIdentity } from '@ambit/model/identity';
 import { copy } from '@ambit/net/copy';
 import type { Connection, ConnectOptions, Duplex, Engine, TlsContext } from '@ambit/net/engine';
 import { type ConnectResponder, HbonePool, HboneServer, type InboundCall } from '@ambit/net/hbone';
+import { Held } from '@ambit/net/held';
 import { openNamespace } from '@ambit/platform/namespace';
 import { formatForwarded } from '@ambit/wire/forwarded';
 import { formatIpPort } from '@ambit/wire/ip';
 import { authorize } from './authorize.ts';
-import { Held } from './held.ts';
 import type { CallReport, PodState } from './messages.ts';
 import { HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, PROXY_MARK } from './redirection.ts';
 
@@ -170,7 +170,7 @@ export class PodProxy {
     const dial = this.#engine.connect(this.#dialOptions(ip, port), {
       onOpen(upstream) {
         tell('passed through', '', '');
-        held.join(upstream, done);
+        held.join(upstream, { onDone: done });
       },
       onFail(error) {
         tell('failed', '', error.message);

@@ -34,7 +34,7 @@ export async function freshMaterialFor(identity: string): Promise<TlsMaterial> {
   return issue(await testAuthority(), identity, {});
 }
 
-export type BadMaterial = 'otherAuthority' | 'expired' | 'notYetValid' | 'clientOnly' | 'serverOnly' | 'noName';
+export type BadMaterial = 'otherAuthority' | 'expired' | 'notYetValid' | 'clientOnly' | 'serverOnly' | 'noName' | 'twoNames';
 
 /** A leaf with one fault. The roots are the right ones, so that only the peer has something to refuse. */
 export async function badMaterial(fault: BadMaterial, identity: string): Promise<TlsMaterial> {
@@ -52,6 +52,8 @@ export async function badMaterial(fault: BadMaterial, identity: string): Promise
       return issue(trusted, identity, { usages: ['serverAuth'] });
     case 'noName':
       return issue(trusted, null, {});
+    case 'twoNames':
+      return issue(trusted, identity, { extraSans: [`${identity}-too`] });
   }
 }
 

@@ -13,11 +13,14 @@ import {
   type JsonGeneralNames,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Pkcs10CertificateRequest,
+  type PublicKeyType,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
+import { pemBlock } from './pem.ts';
 
 export interface LocalAuthorityOptions {
   /** Wall clock, milliseconds since 1970. */
@@ -42,14 +45,19 @@ export interface IssueOptions {
   readonly usages?: readonly LeafUsage[];
   /** More URI names behind the first. */
   readonly extraSans?: readonly string[];
+  /** For a server that clients verify by its host name, such as a control plane. */
+  readonly dnsNames?: readonly string[];
 }
 
-export interface IssuedCertificate {
+export interface SignedCertificate {
   /** Leaf first, then the intermediate if there is one; never the root. */
   readonly certificateChainPem: string;
+  readonly leafDer: Uint8Array;
+}
+
+export interface IssuedCertificate extends SignedCertificate {
   /** PKCS#8. */
   readonly privateKeyPem: string;
-  readonly leafDer: Uint8Array;
 }
 
 /** As istiod: clocks that are behind by less accept a certificate at once. */
@@ -90,11 +98,29 @@ export class LocalAuthority {
   /** `identityUri` null makes a certificate without any name, which every verifier in the mesh must refuse. */
   async issue(identityUri: string | null, options: IssueOptions = {}): Promise<IssuedCertificate> {
     const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
+    const signed = await this.#sign(keys.publicKey, identityUri, options);
+    return {
+      ...signed,
+      privateKeyPem: pemBlock('PRIVATE KEY', await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)),
+    };
+  }
+
+  /**
+   * For the key of a PKCS#10 request, whose signature proves that the asker holds it. Nothing else is taken from the
+   * request: the caller decides on the identity. Throws when the request is malformed or its signature wrong.
+   */
+  async sign(csrPem: string, identityUri: string, options: IssueOptions = {}): Promise<SignedCertificate> {
+    const request = new Pkcs10CertificateRequest(csrPem);
+    if (!(await request.verify())) throw new Error('the certificate request is not signed by its key');
+    return this.#sign(request.publicKey, identityUri, options);
+  }
+
+  async #sign(publicKey: PublicKeyType, identityUri: string | null, options: IssueOptions): Promise<SignedCertificate> {
     const uris = identityUri === null ? [] : [identityUri, ...(options.extraSans ?? [])];
     const leaf = await X509CertificateGenerator.create({
       issuer: this.#issuer.certificate.subjectName,
       signingKey: this.#issuer.key,
-      publicKey: keys.publicKey,
+      publicKey,
       signingAlgorithm: SIGNING_ALGORITHM,
       ...lifetime(this.#nowMs, options, LEAF_TTL_MS),
       extensions: [
@@ -104,12 +130,11 @@ export class LocalAuthority {
           (options.usages ?? ['serverAuth', 'clientAuth']).map((usage) => ExtendedKeyUsage[usage]),
         ),
         await AuthorityKeyIdentifierExtension.create(this.#issuer.certificate.publicKey),
-        ...subjectAlternativeName(uris),
+        ...subjectAlternativeName(uris, options.dnsNames ?? []),
       ],
     });
     return {
       certificateChainPem: [pemText(leaf), ...this.#intermediatesPem].join(''),
-      privateKeyPem: await privateKeyPem(keys.privateKey),
       leafDer: new Uint8Array(leaf.rawData),
     };
   }
@@ -169,17 +194,15 @@ function lifetime(
 }
 
 /** Critical, because the subject is empty (RFC 5280 section 4.2.1.6). */
-function subjectAlternativeName(uris: readonly string[]): Extension[] {
-  if (uris.length === 0) return [];
-  const names: JsonGeneralNames = uris.map((uri) => ({ type: 'url', value: uri }));
+function subjectAlternativeName(uris: readonly string[], dnsNames: readonly string[]): Extension[] {
+  if (uris.length + dnsNames.length === 0) return [];
+  const names: JsonGeneralNames = [
+    ...uris.map((value) => ({ type: 'url' as const, value })),
+    ...dnsNames.map((value) => ({ type: 'dns' as const, value })),
+  ];
   return [new SubjectAlternativeNameExtension(names, true)];
 }
 
 function pemText(certificate: X509Certificate): string {
   return `${certificate.toString('pem')}\n`;
-}
-
-async function privateKeyPem(key: webcrypto.CryptoKey): Promise<string> {
-  const base64 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)).toString('base64');
-  return `-----BEGIN PRIVATE KEY-----\n${base64.replace(/(.{64})/g, '$1\n').trimEnd()}\n-----END PRIVATE KEY-----\n`;
 }

@@ -4,7 +4,8 @@
  * the other can take, and the bytes are passed on as the view in which they came.
  *
  * Unlike Istio's ztunnel, which ends the other side cleanly after a reset, a failure is passed on as a failure: a reader
- * must not take a truncated message for a whole one.
+ * must not take a truncated message for a whole one. After its end a stream's failure (an application that answered and
+ * closed, and then resets what it is still sent) cuts nothing short: the other side gets all of it before it goes too.
  */
 import type { AmbitError } from '@ambit/base/errors';
 import type { Duplex, Receiver } from './engine.ts';
@@ -78,6 +79,7 @@ class Direction implements Receiver {
   readonly to: Duplex;
   readonly pair: CopyPair;
   bytes = 0;
+  ended = false;
 
   constructor(pair: CopyPair, from: Duplex, to: Duplex) {
     this.pair = pair;
@@ -95,6 +97,7 @@ class Direction implements Receiver {
   }
 
   onEnd(): void {
+    this.ended = true;
     this.to.end();
   }
 
@@ -105,7 +108,10 @@ class Direction implements Receiver {
 
   /** Cleanly means that `onEnd` came before: the other side was told then. */
   onClose(error: AmbitError | null): void {
-    if (error !== null) this.to.abort(error);
+    if (error !== null) {
+      if (this.ended) this.to.finish(error);
+      else this.to.abort(error);
+    }
     this.pair.streamClosed(error);
   }
 }

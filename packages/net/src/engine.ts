@@ -42,6 +42,11 @@ export interface Duplex {
   end(): void;
   /** Credit may have grown: read on. Cheap when nothing was paused. */
   resume(): void;
+  /**
+   * No more in either direction, as close(2): what was written still goes out, with its end, and what comes in meanwhile
+   * is dropped. Of the receiver only `onClose(error)` is called after this. Idempotent; `abort` ends the waiting.
+   */
+  finish(error: AmbitError): void;
   /** Gone at once, with a reset where the protocol has one. Idempotent; `onClose(error)` follows. */
   abort(error: AmbitError): void;
 }

@@ -90,3 +90,9 @@ export const HBONE_LIMITS: HboneLimits = Object.freeze({
 
   unsentBytesMax: 5 * 1024 * 1024,
 });
+
+/** Bytes. Longest record of any protocol spoken over a record link (ZDS: 1 KiB). */
+export const LINK_RECORD_MAX_BYTES = 4096;
+
+/** Records taken from one link before the rest of the loop has its turn. */
+export const LINK_RECORDS_PER_TURN = 16;

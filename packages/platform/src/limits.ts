@@ -20,3 +20,6 @@ export const FRAME_BYTES_MAX = 128 * 1024;
 
 /** What a capture holds between two readings, so that a burst of a test is not lost. */
 export const CAPTURE_BUFFER_BYTES = 16 << 20;
+
+/** Longest datagram taken or sent: no UDP datagram is longer, whatever the family (RFC 768). */
+export const DATAGRAM_BYTES_MAX = 65_535;

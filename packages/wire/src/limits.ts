@@ -42,3 +42,9 @@ export const URI_SAN_MAX_BYTES = 2048;
 
 /** General names in one certificate; gateways carry a hundred or so. */
 export const SAN_NAMES_MAX = 1024;
+
+/** Bytes. Both sides of ZDS read into a buffer of this size; what is longer arrives cut and counts as broken. */
+export const ZDS_RECORD_MAX_BYTES = 1024;
+
+/** Bytes. As long as a SPIFFE id may be; the whole header of the PROXY protocol stays far below its 64 KiB. */
+export const PROXY_IDENTITY_MAX_BYTES = URI_SAN_MAX_BYTES;

@@ -10,6 +10,8 @@ const OVERFULL_BYTES = 32 * MB;
 
 export function closingCases(suite: Suite): void {
   suite.caseBoth('an abort resets the other side, also when it has unread bytes', abortWithPending);
+  suite.caseBoth('a stream that finishes sends all it has to a slow reader that goes on sending', finishing);
+  suite.caseBoth('a stream that finishes and never gets rid of its bytes can be aborted', finishingAborted);
   suite.caseBoth('an abort with bytes queued gives their memory back', abortWithQueued);
   suite.caseBoth('a stream may be aborted from each of its callbacks, and used after that to no effect', abortInside);
   for (const callback of ['creditBytes', 'onData', 'onEnd', 'onWritable', 'onClose'] as const) {
@@ -35,6 +37,40 @@ async function abortWithPending(kit: Kit, secure: boolean): Promise<void> {
     assert.equal(server.closed?.code, 'CONNECTION_RESET');
     assert.equal(server.closed?.side, 'downstream');
   }
+}
+
+async function finishing(kit: Kit, secure: boolean): Promise<void> {
+  const client = kit.party({ sendBytes: OVERFULL_BYTES, endWhenSent: false });
+  const server = kit.party({ sendBytes: MB, endWhenSent: false, budgetBytes: 0 });
+  await kit.join(client, server, secure);
+  await kit.settle(() => client.pauses > 0 && client.received === MB);
+  const error = aborted('the other side of the pair failed');
+  client.call(() => client.stream!.finish(error));
+  client.call(() => client.stream!.finish(aborted('a second time')));
+  server.send(MB);
+  await kit.pass(20);
+  assert.equal(client.closed, undefined, 'it has bytes to send');
+  assert.equal(client.received, MB, 'it takes nothing any more');
+  server.grant(OVERFULL_BYTES);
+  await kit.settle(() => server.ended);
+  assert.equal(server.received, client.sent);
+  server.call(() => server.stream!.end());
+  await kit.bothClosed(client, server);
+  assert.equal(client.closed, error);
+  assert.equal(client.ended, false);
+}
+
+async function finishingAborted(kit: Kit, secure: boolean): Promise<void> {
+  const client = kit.party({ sendBytes: OVERFULL_BYTES, endWhenSent: false });
+  const server = kit.party({ endWhenSent: false, budgetBytes: 0 });
+  await kit.join(client, server, secure);
+  await kit.settle(() => client.pauses > 0);
+  client.call(() => client.stream!.finish(aborted('the other side of the pair failed')));
+  const error = aborted('the drain deadline has passed');
+  client.call(() => client.stream!.abort(error));
+  await kit.bothClosed(client, server);
+  assert.equal(client.closed, error);
+  assert.equal(kit.client.counters.queuedBytes, 0);
 }
 
 async function abortWithQueued(kit: Kit, secure: boolean): Promise<void> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { AmbitError } from '@ambit/base/errors';
 import { HboneStatusError } from '@ambit/net/hbone';
 import { HBONE_LIMITS } from '@ambit/net/limits';
-import { badMaterial, freshMaterialFor, SERVER_IDENTITY } from '../authority.ts';
+import { badMaterial, CLIENT_IDENTITY, freshMaterialFor, SERVER_IDENTITY } from '../authority.ts';
 import { RawClient } from './raw-peer.ts';
 import { type MakeWorld, meshTests, type WithMesh } from './world.ts';
 
@@ -199,6 +199,23 @@ function identityTests(withMesh: WithMesh): void {
     },
     { trustDomain: 'other.example' },
   );
+
+  withMesh('a client that names itself twice is turned away, whatever the names', async (mesh) => {
+    const tls = mesh.world.clientEngine.tlsContext(await badMaterial('twoNames', CLIENT_IDENTITY));
+    const opening = mesh.open({ tls });
+    await mesh.world.until(() => opening.done);
+    assert.ok(opening.error !== null);
+    assert.deepEqual([mesh.server.counters.calls, mesh.server.counters.identitiesRefused], [0, 1]);
+  });
+
+  withMesh('a server that names itself twice gets no CONNECT, though one name is the one expected', async (mesh) => {
+    const tls = mesh.world.serverEngine.tlsContext(await badMaterial('twoNames', SERVER_IDENTITY));
+    mesh.listener.useTls(tls);
+    const opening = mesh.open();
+    await mesh.world.until(() => opening.done);
+    assert.equal(opening.error?.code, 'HBONE_SERVER_IDENTITY');
+    assert.deepEqual([mesh.server.counters.calls, mesh.pool.counters.identitiesRefused], [0, 1]);
+  });
 
   for (const identity of ['spiffe://cluster.local/workload/7', null]) {
     withMesh(`a client whose certificate names ${identity ?? 'nobody'} is turned away`, async (mesh) => {

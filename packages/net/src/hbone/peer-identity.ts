@@ -1,42 +1,39 @@
 /**
  * Who is at the other end, read from the DER of the leaf that the handshake proved, never from a printed string
  * (design, FFI rule 13). Rules as Istio's ztunnel, reference 5.3: a client wants one of the identities it was told,
- * exactly; a server wants its own trust domain and leaves the rest to authorization.
+ * exactly; a server wants its own trust domain and leaves the rest to authorization. Unlike it, a certificate with more
+ * than one URI is refused, as the X.509-SVID specification (section 2) demands: which of them is meant is a guess.
  */
 import type { AmbitError } from '@ambit/base/errors';
 import { type Identity, parseIdentity } from '@ambit/model/identity';
-import { subjectAltUris } from '@ambit/wire/x509-san';
+import { spiffeIdsOf, subjectAltUris } from '@ambit/wire/x509-san';
 import type { Connection, Receiver } from '../engine.ts';
 import { addressText } from '../errors.ts';
 import { hboneError } from './errors.ts';
 
 /** The identity of the list that the server showed, or why it is refused. An empty list accepts nobody. */
 export function serverIdentity(connection: Connection, accepted: readonly string[]): Identity | AmbitError {
-  const { uris, identities } = presentedBy(connection);
-  for (const [index, uri] of uris.entries()) {
-    const identity = accepted.includes(uri) ? identities[index] : null;
-    if (identity != null) return identity;
-  }
+  const { uris, identity } = presentedBy(connection);
+  if (identity !== null && accepted.includes(uris[0] ?? '')) return identity;
   const message = `${peerText(connection)} showed ${listText(uris)}, expected ${listText(accepted)}`;
   return hboneError('HBONE_SERVER_IDENTITY', message);
 }
 
-/** The first identity that the client showed, if one of all is of this trust domain. */
+/** The identity that the client showed, if it is of this trust domain. */
 export function clientIdentity(connection: Connection, trustDomain: string): Identity | AmbitError {
-  const { uris, identities } = presentedBy(connection);
-  const first = identities.find((identity) => identity !== null) ?? null;
-  if (first !== null && identities.some((identity) => identity?.trustDomain === trustDomain)) return first;
+  const { uris, identity } = presentedBy(connection);
+  if (identity !== null && identity.trustDomain === trustDomain) return identity;
   const message = `${peerText(connection)} showed ${listText(uris)}, expected trust domain ${trustDomain}`;
   return hboneError('HBONE_CLIENT_IDENTITY', message);
 }
 
 interface Presented {
   readonly uris: readonly string[];
-  /** Of the URI at the same place; null where it is none. */
-  readonly identities: readonly (Identity | null)[];
+  /** Of the only URI; null where it is none, or not the only one. */
+  readonly identity: Identity | null;
 }
 
-const NOTHING: Presented = { uris: [], identities: [] };
+const NOTHING: Presented = { uris: [], identity: null };
 /** Each certificate is read once, and all connections of a peer name it by the same object. */
 const presentedByLeaf = new WeakMap<Uint8Array, Presented>();
 
@@ -46,7 +43,8 @@ function presentedBy(connection: Connection): Presented {
   let presented = presentedByLeaf.get(leafDer);
   if (presented === undefined) {
     const uris = subjectAltUris(leafDer) ?? [];
-    presented = { uris, identities: uris.map((uri) => parseIdentity(uri)) };
+    const [id] = uris.length === 1 ? (spiffeIdsOf(leafDer) ?? []) : [];
+    presented = { uris, identity: id === undefined ? null : parseIdentity(id) };
     presentedByLeaf.set(leafDer, presented);
   }
   return presented;

@@ -9,6 +9,7 @@
 import type { AmbitError } from '@ambit/base/errors';
 import { type HeaderList, Http2ErrorCode, type Http2StreamLike } from '@ambit/wire/http2';
 import { type Duplex, HEADROOM_BYTES, type Receiver } from '../engine.ts';
+import { DroppingReceiver } from '../dropping-receiver.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { hboneError, hboneHandlerFault } from './errors.ts';
 
@@ -51,6 +52,8 @@ export class HboneStream implements Duplex {
   #closeTold = false;
   #closeError: AmbitError | null = null;
   #abortError: AmbitError | null = null;
+  /** `finish()` was called: with this it is gone once all is sent. */
+  #finishing: AmbitError | null = null;
 
   constructor(http2: Http2StreamLike, host: StreamHost, opening: StreamOpening) {
     this.#http2 = http2;
@@ -104,6 +107,17 @@ export class HboneStream implements Duplex {
     this.#depth--;
   }
 
+  finish(error: AmbitError): void {
+    if (this.#closed || this.#finishing !== null) return;
+    this.#finishing = error;
+    this.#receiver = new DroppingReceiver(this.#receiver);
+    this.resume();
+    this.end();
+    this.#depth++;
+    this.#resetWhenSent();
+    this.#depth--;
+  }
+
   abort(error: AmbitError): void {
     this.#depth++;
     this.#cut(error, Http2ErrorCode.CONNECT_ERROR);
@@ -141,6 +155,7 @@ export class HboneStream implements Duplex {
     if (!this.#flush() || this.#closed || this.#receiver === null) return;
     if (this.#endWanted) {
       if (!this.#http2.localEnded) this.#http2.sendData(NOTHING, HEADROOM_BYTES, 0, true);
+      this.#resetWhenSent();
       return;
     }
     try {
@@ -153,7 +168,7 @@ export class HboneStream implements Duplex {
   onStreamClose(error: AmbitError | null): void {
     this.#closed = true;
     this.#unsent = null;
-    this.#closeError = this.#abortError ?? error;
+    this.#closeError = this.#abortError ?? this.#finishing ?? error;
     const opening = this.#opening;
     if (opening !== null) {
       this.#opening = null;
@@ -194,7 +209,8 @@ export class HboneStream implements Duplex {
     if (this.#closeTold) return;
     if (this.#endSeen) this.#tellEnd();
     this.#closeTold = true;
-    const clean = this.#http2.localEnded && this.#abortError === null && isCleanReset(this.#closeError);
+    const ours = this.#abortError !== null || this.#finishing !== null;
+    const clean = this.#http2.localEnded && !ours && isCleanReset(this.#closeError);
     try {
       this.#receiver?.onClose(clean ? null : this.#closeError);
     } catch {
@@ -257,6 +273,11 @@ export class HboneStream implements Duplex {
   #fault(handler: string, thrown: unknown): void {
     this.#host.countFault();
     this.#cut(hboneHandlerFault(handler, thrown), Http2ErrorCode.INTERNAL_ERROR);
+  }
+
+  /** After the end: nothing was cut short, the peer is only to stop sending (RFC 9113 section 8.1). */
+  #resetWhenSent(): void {
+    if (this.#finishing !== null && this.#http2.localEnded) this.#cut(this.#finishing, Http2ErrorCode.NO_ERROR);
   }
 
   #cut(error: AmbitError, code: number): void {

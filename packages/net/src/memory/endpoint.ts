@@ -4,6 +4,7 @@
  */
 import { assert } from '@ambit/base/assert';
 import type { AmbitError } from '@ambit/base/errors';
+import { DroppingReceiver, LINGER_MS } from '../dropping-receiver.ts';
 import type { Connection, ConnectResult, Receiver, SocketAddress, TlsPeer } from '../engine.ts';
 import { addressText, connectionReset, handlerFault, tlsHandshakeFailed, tlsHandshakeTimeout } from '../errors.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -53,6 +54,8 @@ export class Endpoint implements Connection, HandshakeOwner {
   #paused = false;
   #endArrived = false;
   #endDelivered = false;
+  /** `finish()` was called: with this it is gone once all is sent. */
+  #finishing: AmbitError | null = null;
 
   constructor(
     world: World,
@@ -129,6 +132,15 @@ export class Endpoint implements Connection, HandshakeOwner {
   resume(): void {
     this.#paused = false;
     this.#scheduleRead();
+  }
+
+  finish(error: AmbitError): void {
+    if (this.state !== 'open' || this.#finishing !== null) return;
+    this.#finishing = error;
+    this.#receiver = new DroppingReceiver(this.#receiver);
+    this.resume();
+    this.end();
+    if (this.#outbox.endSent) this.#linger();
   }
 
   abort(error: AmbitError): void {
@@ -271,7 +283,11 @@ export class Endpoint implements Connection, HandshakeOwner {
 
   #arrive(segment: Segment): void {
     if (segment.kind === 'data') this.#bytesInFlight -= segment.bytes.length;
-    if (this.state === 'closed') return;
+    if (this.state === 'closed') {
+      // A socket that was closed in good order answers with a reset who still sends.
+      if (segment.kind === 'data' && this.#finishing !== null) this.#transmit({ kind: 'reset' });
+      return;
+    }
     if (this.state === 'waiting') {
       if (segment.kind === 'open') this.#start();
       else if (segment.kind === 'reset') this.terminate(connectionReset(this.#remoteText(), this.dialled), false);
@@ -371,7 +387,15 @@ export class Endpoint implements Connection, HandshakeOwner {
   }
 
   #closeIfEnded(): void {
-    if (this.state === 'open' && this.#outbox.endSent && this.#endDelivered) this.#close(null);
+    if (this.state !== 'open' || !this.#outbox.endSent) return;
+    if (this.#endDelivered) this.#close(this.#finishing);
+    else if (this.#finishing !== null) this.#linger();
+  }
+
+  #linger(): void {
+    this.#world.schedule.after(LINGER_MS, () => {
+      if (this.state === 'open') this.#close(this.#finishing);
+    });
   }
 
   #remoteText(): string {

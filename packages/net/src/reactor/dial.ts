@@ -19,6 +19,7 @@ import {
   connectRefused,
   connectTimeout,
   engineClosed,
+  handlerFault,
   tlsHandshakeTimeout,
 } from '../errors.ts';
 import { Source } from './event-loop.ts';
@@ -46,6 +47,7 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
     this.#options = options;
     this.#tls = tls;
     this.#result = result;
+    tls?.retain(); // rotation may release it before the connection takes its own reference
     this.#deadline = shared.loop.after(options.timeoutMs ?? CONNECT_TIMEOUT_MS, () => this.#onTimeout());
     this.#start();
   }
@@ -104,7 +106,8 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
   onFault(thrown: unknown): void {
     this.#shared.counters.handlerFaults += 1;
     this.#shared.onFault(thrown);
-    this.#connection?.onFault(thrown);
+    if (this.#connection === null) this.#give(handlerFault('a dial', thrown));
+    else this.#connection.onFault(thrown);
   }
 
   #start(): void {
@@ -147,6 +150,7 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
     if (this.#done) return;
     this.#done = true;
     this.#deadline.cancel();
+    this.#tls?.release();
     this.#shared.counters.connected += 1;
     try {
       this.#result.onOpen(connection);
@@ -160,6 +164,7 @@ export class Dial extends Source implements EngineTimer, HandshakeResult {
     if (this.#done) return;
     this.#done = true;
     this.#deadline.cancel();
+    this.#tls?.release();
     this.#error = error;
     this.#shared.dials.delete(this);
     if (this.slot >= 0) {

@@ -1,3 +1,4 @@
+export { type DatagramsOptions, ReactorDatagrams } from './datagrams.ts';
 export { Reactor, type ReactorOptions } from './reactor.ts';
 
 import { Reactor, type ReactorOptions } from './reactor.ts';

@@ -53,3 +53,7 @@ export const CONNECT_TIMEOUT_MS = 10_000;
 export const LISTEN_BACKLOG = 4096;
 /** Longest reason taken over from OpenSSL into an error. */
 export const TLS_REASON_MAX_CHARS = 300;
+/** Datagrams that one socket takes in a turn of the loop: some 2 ms of answering names. */
+export const DATAGRAMS_PER_TURN = 64;
+/** No UDP datagram is longer, so that none is ever cut off. */
+export const RECEIVE_DATAGRAM_BYTES = 65_536;

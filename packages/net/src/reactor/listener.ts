@@ -46,12 +46,17 @@ export class ReactorListener extends Source implements Listener {
     const fd = options.fd ?? openListening(options.ip, options.port);
     this.address = localAddress(fd);
     setNoDelay(fd); // what is accepted inherits it
+    this.#tls?.retain(); // rotation may release it while it is still in use here
     shared.loop.register(this, fd);
     this.#watch();
   }
 
   useTls(tls: TlsContext): void {
+    if (this.#closed) return;
+    const before = this.#tls;
     this.#tls = ownContext(tls);
+    this.#tls?.retain();
+    before?.release();
   }
 
   close(): void {
@@ -62,6 +67,8 @@ export class ReactorListener extends Source implements Listener {
     if (this.slot >= 0) this.#shared.loop.interest(this, UNWATCHED); // the descriptor may live on
     this.#shared.loop.unregister(this);
     if (this.#ownsDescriptor) closeDescriptor(this.fd);
+    this.#tls?.release();
+    this.#tls = null;
   }
 
   onEvents(_events: number): void {

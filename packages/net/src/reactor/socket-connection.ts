@@ -6,6 +6,7 @@ import type { AmbitError } from '@ambit/base/errors';
 import { EPOLLIN, EPOLLOUT } from '@ambit/platform/epoll';
 import { originalDestination } from '@ambit/platform/original-destination';
 import { closeDescriptor, localAddress, setLingerReset, shutdownWrite } from '@ambit/platform/socket';
+import { DroppingReceiver, LINGER_MS } from '../dropping-receiver.ts';
 import type { Connection, Receiver, SocketAddress, TlsPeer } from '../engine.ts';
 import { handlerFault } from '../errors.ts';
 import { Source, UNWATCHED } from './event-loop.ts';
@@ -30,6 +31,8 @@ export abstract class SocketConnection extends Source implements Connection {
   /** The receiver found too little room and waits for `onWritable`. */
   writerWaits = false;
   #error: AmbitError | null = null;
+  /** `finish()` was called: with this it is gone once all is sent. */
+  #finishing: AmbitError | null = null;
   #local: SocketAddress | null = null;
   #originalDestination: SocketAddress | null = null;
 
@@ -84,6 +87,15 @@ export abstract class SocketConnection extends Source implements Connection {
     this.shared.loop.markReady(this);
   }
 
+  finish(error: AmbitError): void {
+    if (this.closed || this.#finishing !== null) return;
+    this.#finishing = error;
+    this.receiver = new DroppingReceiver(this.receiver);
+    this.resume();
+    this.end();
+    if (this.writeShut) this.#linger();
+  }
+
   abort(error: AmbitError): void {
     if (this.closed) return;
     setLingerReset(this.fd);
@@ -133,14 +145,22 @@ export abstract class SocketConnection extends Source implements Connection {
 
   /** Both directions have ended, and everything was sent. */
   finishIfDone(): void {
-    if (this.remoteEnded && this.writeShut) this.release(null);
+    if (this.remoteEnded && this.writeShut) this.release(this.#finishing);
   }
 
   shutWrite(): void {
     if (this.writeShut || this.closed) return;
     this.writeShut = true;
-    if (!this.remoteEnded) shutdownWrite(this.fd);
-    else this.release(null); // the close says it too
+    if (this.remoteEnded) {
+      this.release(this.#finishing); // the close says it too
+    } else {
+      shutdownWrite(this.fd);
+      if (this.#finishing !== null) this.#linger();
+    }
+  }
+
+  #linger(): void {
+    this.shared.loop.after(LINGER_MS, () => this.release(this.#finishing));
   }
 
   takeEnd(): void {

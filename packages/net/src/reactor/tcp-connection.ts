@@ -1,10 +1,11 @@
 /** A plain TCP connection: one `read` into the shared area, one `write` from wherever the bytes lie. */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from '@ambit/platform/epoll';
-import { EAGAIN, EINTR, lastErrno } from '@ambit/platform/errno';
+import { EAGAIN, EINTR, EPIPE, lastErrno } from '@ambit/platform/errno';
 import { libc } from '@ambit/platform/ffi';
 import { HEADROOM_BYTES, type Receiver } from '../engine.ts';
 import { addressText, connectionReset } from '../errors.ts';
 import { BlockQueue } from './block-queue.ts';
+import { UNWATCHED } from './event-loop.ts';
 import { addressableBytes, addressOf, receivedAddress, receivedBytes } from './io.ts';
 import { PLAIN_READ_BYTES } from './limits.ts';
 import { SocketConnection } from './socket-connection.ts';
@@ -13,6 +14,10 @@ export class TcpConnection extends SocketConnection {
   readonly tls = null;
   /** Made when a peer first takes less than it was given. */
   #queue: BlockQueue | null = null;
+  /** The peer reset it; what had come before is still read. */
+  #broken = false;
+  /** A write took the error from the socket, which from then on reads as ended although no FIN came. */
+  #endIsFalse = false;
 
   heldBytes(): number {
     return this.#queue === null ? 0 : this.#queue.bytes;
@@ -20,7 +25,7 @@ export class TcpConnection extends SocketConnection {
 
   onEvents(events: number): void {
     if (events & EPOLLERR) {
-      this.#reset();
+      this.#break();
       return;
     }
     if (events & EPOLLOUT) this.#drain();
@@ -37,6 +42,7 @@ export class TcpConnection extends SocketConnection {
       if (this.closed) return;
       if (credit <= 0) {
         this.paused = true;
+        if (this.#broken) this.#reset();
         return;
       }
       const wanted = Math.min(credit, budget);
@@ -44,14 +50,15 @@ export class TcpConnection extends SocketConnection {
       if (count > 0) {
         receiver.onData(receivedBytes, HEADROOM_BYTES, count);
         // Less than there was room for: the kernel has no more, and epoll tells when it has.
-        if (count < wanted) return;
+        if (count < wanted && !this.#broken) return;
         budget -= count;
         if (budget > 0) continue;
         if (!this.closed) this.shared.loop.markReady(this);
         return;
       }
       if (count === 0) {
-        this.takeEnd();
+        if (!this.#endIsFalse) this.takeEnd();
+        if (this.#broken) this.#reset();
         return;
       }
       const errno = lastErrno();
@@ -61,7 +68,7 @@ export class TcpConnection extends SocketConnection {
   }
 
   write(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.closed || this.localEnded || length === 0) return;
+    if (this.closed || this.localEnded || this.#broken || length === 0) return;
     let done = 0;
     if (this.heldBytes() === 0) {
       while (done < length) {
@@ -75,7 +82,7 @@ export class TcpConnection extends SocketConnection {
         const errno = lastErrno();
         if (errno === EINTR) continue;
         if (errno === EAGAIN) break;
-        this.#reset();
+        this.#breakByWrite(errno);
         return;
       }
       if (done === length) return;
@@ -107,19 +114,40 @@ export class TcpConnection extends SocketConnection {
       if (count < 0) {
         const errno = lastErrno();
         if (errno === EINTR) continue;
-        if (errno !== EAGAIN) this.#reset();
+        if (errno !== EAGAIN) this.#breakByWrite(errno);
         break;
       }
       queue.drop(count);
       this.shared.counters.queuedBytes -= count;
       if (count < piece) break;
     }
-    if (this.closed) return;
+    if (this.closed || this.#broken) return;
     if (this.heldBytes() === 0) {
       this.watchWrites(false);
       if (this.localEnded) this.shutWrite();
     }
     this.tellWritable();
+  }
+
+  /**
+   * A server that answers early and closes resets what it did not read: its answer lies here, and is worth having. Who
+   * has no credit for it is told at once.
+   */
+  #break(): void {
+    if (this.paused || this.remoteEnded) {
+      this.#reset();
+      return;
+    }
+    if (this.#broken) return;
+    this.#broken = true;
+    this.watch(UNWATCHED);
+    this.shared.loop.markReady(this);
+  }
+
+  /** The kernel says EPIPE where a FIN came before the reset (tcp_reset, CLOSE_WAIT): that end is a true one. */
+  #breakByWrite(errno: number): void {
+    this.#endIsFalse = errno !== EPIPE;
+    this.#break();
   }
 
   #reset(): void {

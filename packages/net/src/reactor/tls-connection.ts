@@ -193,7 +193,8 @@ export class TlsConnection extends SocketConnection implements Borrower {
     openssl.SSL_free(this.#ssl);
     if (this.#borrowed) {
       this.shared.bios.borrowers.delete(this);
-      if (this.#held === 0) this.shared.bios.give(this.#bio);
+      // Asked and not remembered: a close_notify or an alert may be sealed, which `#held` does not count.
+      if (openssl.BIO_ctrl(this.#bio, BIO_CTRL_INFO, 0, 0) === 0) this.shared.bios.give(this.#bio);
       else openssl.BIO_free(this.#bio);
     }
     this.#held = 0;

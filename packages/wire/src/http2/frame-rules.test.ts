@@ -336,3 +336,18 @@ test('frames for a stream that this side reset are dropped, and the connection k
   assert.equal(peer.session.closed, false);
   assert.deepEqual(peer.handler.events.slice(-1), ['close 1 HTTP2_CANCEL unknown']);
 });
+
+test('4.3.1 the table that a peer compresses by obeys our SETTINGS once it has acknowledged them', () => {
+  const announced = { headerTableMaxBytes: 1024 };
+  const early = new RawPeer('server', announced);
+  early.feed(PREFACE, frame(FrameType.SETTINGS, 0, 0));
+  assert.deepEqual(describe(early.feed(early.headers(1, POST))), [], 'until then the default holds');
+
+  const obedient = RawPeer.connected('server', announced);
+  obedient.encoder.setTableMax(1024);
+  assert.deepEqual(describe(obedient.feed(obedient.headers(1, POST), obedient.headers(3, POST))), []);
+  assert.equal(obedient.handler.events.length, 2);
+
+  const disobedient = RawPeer.connected('server', announced);
+  assert.deepEqual(describe(disobedient.feed(disobedient.headers(1, POST))), [`GOAWAY 0 ${Code.COMPRESSION_ERROR}`]);
+});

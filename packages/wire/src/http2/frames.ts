@@ -28,7 +28,6 @@ export const WINDOW_MAX_BYTES = 0x7fffffff;
 /** What holds until SETTINGS say otherwise (section 6.5.2). */
 export const DEFAULT_WINDOW_BYTES = 65_535;
 export const DEFAULT_FRAME_SIZE_BYTES = 16_384;
-export const DEFAULT_HEADER_TABLE_BYTES = 4096;
 export const FRAME_SIZE_LIMIT_BYTES = 0xffffff;
 
 /** "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" (section 3.4). */

@@ -237,6 +237,7 @@ export class InboundFrames implements FrameSink {
       return;
     }
     core.settingsAcked = true;
+    this.#headers.settingsAcknowledged();
     const shrunkBytes = DEFAULT_WINDOW_BYTES - core.options.streamWindowInitialBytes;
     if (shrunkBytes <= 0) return;
     for (const stream of core.streams.values()) stream.receiveWindow.availableBytes -= shrunkBytes;

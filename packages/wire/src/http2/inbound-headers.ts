@@ -1,6 +1,6 @@
 /** The peer's header blocks, and what they begin or end (RFC 9113 sections 4.3, 5.1.1, 6.2 and 8.1). */
 import { HpackDecoder } from '@ambit/wire/hpack';
-import { DEFAULT_HEADER_TABLE_BYTES, FrameFlag, readUint31 } from './frames.ts';
+import { FrameFlag, readUint31 } from './frames.ts';
 import { HeaderBlock } from './header-block.ts';
 import { checkMessage, hasPseudoHeaders, type MessageFacts } from './header-validation.ts';
 import { endRemote } from './inbound-data.ts';
@@ -22,9 +22,12 @@ export class InboundHeaders {
   constructor(core: SessionCore) {
     this.#core = core;
     this.#block = new HeaderBlock(core.options);
-    // The peer's table has the default size until our SETTINGS reach it, so a smaller one here would lose step.
-    const tableMaxBytes = Math.max(core.options.headerTableMaxBytes, DEFAULT_HEADER_TABLE_BYTES);
-    this.#decoder = new HpackDecoder(tableMaxBytes, core.options.headerListMaxBytes);
+    this.#decoder = new HpackDecoder(core.options.headerTableMaxBytes, core.options.headerListMaxBytes);
+  }
+
+  /** The peer has our SETTINGS, and with them the size of its table. */
+  settingsAcknowledged(): void {
+    this.#decoder.settingsAcknowledged();
   }
 
   /** Of the stream whose CONTINUATION has to come next; 0: none. */

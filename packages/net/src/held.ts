@@ -1,11 +1,13 @@
 /** An accepted connection until there is somewhere to put its bytes: nothing is read of it, and its end is noticed. */
 import type { AmbitError } from '@ambit/base/errors';
-import { copy } from '@ambit/net/copy';
-import type { Duplex, Receiver } from '@ambit/net/engine';
+import { type CopyObserver, type CopyPair, copy } from './copy.ts';
+import type { Duplex, Receiver } from './engine.ts';
+
+const NOBODY: CopyObserver = { onDone: () => {} };
 
 export class Held implements Receiver {
   readonly stream: Duplex;
-  /** The client gave up first. */
+  /** The client gave up first. Not called after `join` or `abort`. */
   onGone = (): void => {};
   #ended = false;
 
@@ -14,9 +16,11 @@ export class Held implements Receiver {
     stream.receive(this);
   }
 
-  join(upstream: Duplex, onDone = (): void => {}): void {
-    copy(this.stream, upstream, { onDone });
+  /** Lets the bytes flow. A client that has finished writing already may still read. */
+  join(upstream: Duplex, observer: CopyObserver = NOBODY): CopyPair {
+    const pair = copy(this.stream, upstream, observer);
     if (this.#ended) upstream.end();
+    return pair;
   }
 
   abort(error: AmbitError): void {
