@@ -7,6 +7,8 @@ import type { Child, Children } from '../children.ts';
 import { BENCH_IDENTITY, type ProxyConfig } from './ours-config.ts';
 import { START_TIMEOUT_MS, type Subject } from './subject.ts';
 
+/** As data children are started. */
+const NODE_FLAGS = ['--max-semi-space-size=4'];
 const PROXY = join(import.meta.dirname, 'ours-proxy.ts');
 
 export const ours: Subject = {
@@ -60,7 +62,7 @@ interface Started {
 
 /** The configuration goes over stdin, because it holds a private key; the answer says where the proxy listens. */
 async function start(children: Children, config: ProxyConfig): Promise<Started> {
-  const child = children.start(process.execPath, [PROXY]);
+  const child = children.start(process.execPath, [...NODE_FLAGS, PROXY]);
   child.tell(`${JSON.stringify(config)}\n`);
   return { child, address: JSON.parse(await child.line(START_TIMEOUT_MS)) as SocketAddress };
 }

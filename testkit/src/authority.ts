@@ -34,7 +34,14 @@ export async function freshMaterialFor(identity: string): Promise<TlsMaterial> {
   return issue(await testAuthority(), identity, {});
 }
 
-export type BadMaterial = 'otherAuthority' | 'expired' | 'notYetValid' | 'clientOnly' | 'serverOnly' | 'noName' | 'twoNames';
+export type BadMaterial =
+  | 'otherAuthority'
+  | 'expired'
+  | 'notYetValid'
+  | 'clientOnly'
+  | 'serverOnly'
+  | 'noName'
+  | 'twoNames';
 
 /** A leaf with one fault. The roots are the right ones, so that only the peer has something to refuse. */
 export async function badMaterial(fault: BadMaterial, identity: string): Promise<TlsMaterial> {

@@ -18,3 +18,19 @@ export function openNetworkNamespace(path: string): NetworkNamespace {
 export function isSameNamespace(a: NamespaceIdentity, b: NamespaceIdentity): boolean {
   return a.inode === b.inode && a.device === b.device;
 }
+
+/** Null where there is none. */
+export function identityAt(path: string): NamespaceIdentity | null {
+  try {
+    const network = openNetworkNamespace(path);
+    network.close();
+    return network.identity;
+  } catch {
+    return null;
+  }
+}
+
+export function leadsTo(path: string, identity: NamespaceIdentity): boolean {
+  const found = identityAt(path);
+  return found !== null && isSameNamespace(found, identity);
+}

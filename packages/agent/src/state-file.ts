@@ -34,6 +34,10 @@ export class StateFile {
     return [...this.#records.values()];
   }
 
+  recordsOf(uid: string): EnrolledRecord[] {
+    return [...this.#records.values()].filter((record) => record.uid === uid);
+  }
+
   put(record: EnrolledRecord): void {
     this.#records.set(keyOf(record), record);
     this.#write();

@@ -3,9 +3,9 @@
  * server verified by its host name, this side by a bearer token. Made anew wherever roots may have changed.
  */
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from 'node:tls';
-import { type ChannelOptions, Client, credentials, Metadata } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ChannelOptions, Client, credentials, Metadata } from '@grpc/grpc-js';
 import { identityError } from './errors.ts';
-import { KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, RECEIVE_WINDOW_MAX_BYTES } from './limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, RECEIVE_WINDOW_MAX_BYTES } from './limits.ts';
 import { type RootSource, readRoots } from './roots.ts';
 import { readToken, type TokenSource } from './token.ts';
 
@@ -23,6 +23,7 @@ export interface ControlPlaneOptions {
   /** As ztunnel's TLS12_ENABLED. */
   readonly allowTls12?: boolean;
   readonly receiveMaxBytes: number;
+  readonly handshakeTimeoutMs?: number;
 }
 
 const TLS13_SUITES = 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256';
@@ -46,6 +47,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Cl
     return checkServerIdentity(alternativeHostname, certificate) === undefined ? undefined : error;
   };
   const channel = credentials.createFromSecureContext(secureContext, { checkServerIdentity: verify });
+  limitHandshake(channel, options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS);
   return new Client(target, channel, channelOptions(options.receiveMaxBytes));
 }
 
@@ -57,6 +59,25 @@ export async function callMetadata(options: ControlPlaneOptions): Promise<Metada
   metadata.set('authorization', `Bearer ${await readToken(options.token)}`);
   metadata.set('clusterid', options.clusterId);
   return metadata;
+}
+
+/**
+ * gRPC for JavaScript waits for a TLS handshake without end, even after its client was closed: every attempt at a server
+ * that accepts and says nothing would leave a socket behind. (A TCP connection that is not accepted the kernel gives up.)
+ */
+function limitHandshake(channel: ChannelCredentials, timeoutMs: number): void {
+  const create = channel._createSecureConnector.bind(channel);
+  channel._createSecureConnector = (...parameters) => {
+    const connector = create(...parameters);
+    const connect = connector.connect.bind(connector);
+    connector.connect = async (socket) => {
+      socket.setTimeout(timeoutMs, () => socket.destroy());
+      const connected = await connect(socket);
+      socket.setTimeout(0);
+      return connected;
+    };
+    return connector;
+  };
 }
 
 function targetOf(address: string): string {

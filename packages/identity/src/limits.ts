@@ -37,3 +37,5 @@ export const KEEPALIVE_TIMEOUT_MS = 10_000;
 export const CA_RESPONSE_MAX_BYTES = 1024 * 1024;
 /** Of HTTP/2: with the 64 KiB of the protocol a push of 200 MiB waits three thousand times for the other side. */
 export const RECEIVE_WINDOW_MAX_BYTES = 4 * 1024 * 1024;
+/** Silence during the TLS handshake with a control plane, which may be busy with those of a thousand nodes. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;

@@ -187,6 +187,22 @@ test('one direction goes on for as long as it likes after the other has ended', 
   assert.equal(s.results.length, 1);
 });
 
+test('a server that ended and then resets cuts nothing short for a slow client', () => {
+  const client = new Talker(new Uint8Array(10), true, 0);
+  const server = new Talker(new Uint8Array(50_000), false, 1000);
+  const s = scene({ seed: 1, linkBytes: 10_000, queueBytes: 100_000 }, client, server);
+  s.network.run();
+  server.stream!.abort(aborted('it has closed, and is still sent to'));
+  s.network.run();
+  assert.equal(client.closed, undefined);
+  client.budgetBytes = 1000;
+  client.stream!.resume();
+  s.network.run();
+  assert.deepEqual([client.received.length, client.ended, client.closed], [50_000, true, null]);
+  assert.equal(s.results[0]!.error?.code, 'CONNECTION_RESET');
+  assertNothingLeft(s, 'after all');
+});
+
 test('giving a copy up resets both sides and reports the reason once', () => {
   const client = new Talker(new Uint8Array(100_000), false, 1000);
   const server = new Talker(new Uint8Array(0), true, 0);

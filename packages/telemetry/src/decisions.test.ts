@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ManualClock } from '@ambit/base/clock';
 import { seededRng } from '@ambit/base/rng';
-import { authorize } from '@ambit/model/authorize';
+import { authorize, NONE_ALLOWED } from '@ambit/model/authorize';
 import { type CallFacts, makeCall } from '@ambit/model/call';
 import { explain } from '@ambit/model/explain';
 import { parseIpAddress } from '@ambit/model/ip-address';
@@ -67,7 +67,7 @@ test('a denial gets the reason of the model in short, and in full under an id', 
     id: denial!.id,
     atMs: AT_MS,
     verdict: 'deny',
-    by: 'allow policies exist, but none allowed',
+    by: NONE_ALLOWED,
     short,
   });
   assert.match(long, /^call: "cluster\.local\/ns\/shop\/sa\/web" at 10\.1\.2\.3, to 10\.9\.0\.1 port 8080/m);

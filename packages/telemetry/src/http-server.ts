@@ -34,7 +34,7 @@ export interface HttpServerOptions {
 
 export interface HttpServer {
   readonly host: string;
-  /** The one that was given where 0 was asked for. */
+  /** What the kernel chose where 0 was asked for. */
   readonly port: number;
   /** Takes no more requests; done when the last answer is out. A handler must not wait for it. */
   close(): Promise<void>;
@@ -49,7 +49,12 @@ export async function listenHttp(options: HttpServerOptions): Promise<HttpServer
       requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
       keepAliveTimeout: HTTP_KEEP_ALIVE_MS,
     },
-    (request, response) => void serve(options, request, response),
+    (request, response) => {
+      serve(options, request, response).catch((error) => {
+        log.error('answer failed', { component, error: error as Error });
+        response.destroy();
+      });
+    },
   );
   server.maxConnections = HTTP_CONNECTIONS_MAX;
   await new Promise<void>((resolve, reject) => {
@@ -61,7 +66,8 @@ export async function listenHttp(options: HttpServerOptions): Promise<HttpServer
   });
   server.on('error', (error) => log.error('listener failed', { component, error }));
   const address = server.address() as AddressInfo;
-  log.info('listener established', { address: `${address.address}:${address.port}`, component });
+  const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  log.info('listener established', { address: `${shown}:${address.port}`, component });
   return { host: address.address, port: address.port, close: () => closeServer(server) };
 }
 
@@ -106,7 +112,12 @@ function readRequest({ method = 'GET', url = '/', headers }: IncomingMessage): H
 
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    // Who asked and does not read must not keep the process.
+    const cut = setTimeout(() => server.closeAllConnections(), HTTP_CLOSE_GRACE_MS);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
     server.closeIdleConnections();
   });
 }

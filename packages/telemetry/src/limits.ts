@@ -41,3 +41,5 @@ export const HTTP_HEADERS_MAX_BYTES = 16 * 1024;
 export const HTTP_REQUEST_TIMEOUT_MS = 10_000;
 /** Longer than Prometheus' and the kubelet's interval would only hold descriptors. */
 export const HTTP_KEEP_ALIVE_MS = 5_000;
+/** For answers that are on their way when the server closes. */
+export const HTTP_CLOSE_GRACE_MS = 2_000;

@@ -29,6 +29,7 @@ export interface LocalSourceDependencies {
   readonly log: Log;
 }
 
+const LOCAL_FILE_UNREADABLE = 'LOCAL_FILE_UNREADABLE';
 const INLINE_NAME = 'LOCAL_XDS';
 
 export class LocalSource {
@@ -119,6 +120,7 @@ export class LocalSource {
       this.#load(path);
     } catch (thrown) {
       const error = asAmbitError(thrown);
+      if (error.code === LOCAL_FILE_UNREADABLE) this.#stamp = '';
       if (this.#fault?.message === error.message) return;
       this.#fault = error;
       this.#log.error('local mesh file cannot be used, the last good one stays in force', { path, error });
@@ -190,7 +192,7 @@ function readText(path: string): string {
 
 function unreadable(path: string, cause: unknown): AmbitError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new AmbitError('LOCAL_FILE_UNREADABLE', `${path}: ${reason}`, {
+  return new AmbitError(LOCAL_FILE_UNREADABLE, `${path}: ${reason}`, {
     side: 'internal',
     retry: 'unknown',
     hint: 'Look at the path in LOCAL_XDS_PATH and at who may read it.',

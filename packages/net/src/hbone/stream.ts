@@ -8,8 +8,8 @@
  */
 import type { AmbitError } from '@ambit/base/errors';
 import { type HeaderList, Http2ErrorCode, type Http2StreamLike } from '@ambit/wire/http2';
-import { type Duplex, HEADROOM_BYTES, type Receiver } from '../engine.ts';
 import { DroppingReceiver } from '../dropping-receiver.ts';
+import { type Duplex, HEADROOM_BYTES, type Receiver } from '../engine.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { hboneError, hboneHandlerFault } from './errors.ts';
 

@@ -15,12 +15,6 @@ import type { ScheduledEvent } from './schedule.ts';
 import { type Segment, TLS_RECORD_BYTES, type TlsMessage } from './segment.ts';
 import type { EndpointOwner, World } from './world.ts';
 
-export interface EndpointAddresses {
-  readonly local: SocketAddress;
-  readonly remote: SocketAddress;
-  readonly originalDestination: SocketAddress;
-}
-
 /** `waiting`: a client for the server's kernel, a server for being accepted. */
 type EndpointState = 'waiting' | 'handshaking' | 'open' | 'closed';
 
@@ -60,7 +54,7 @@ export class Endpoint implements Connection, HandshakeOwner {
   constructor(
     world: World,
     owner: EndpointOwner,
-    addresses: EndpointAddresses,
+    addresses: Pick<Connection, 'local' | 'remote' | 'originalDestination'>,
     dialled: boolean,
     name: string,
     result: ConnectResult,
@@ -140,7 +134,7 @@ export class Endpoint implements Connection, HandshakeOwner {
     this.#receiver = new DroppingReceiver(this.#receiver);
     this.resume();
     this.end();
-    if (this.#outbox.endSent) this.#linger();
+    this.#closeIfEnded();
   }
 
   abort(error: AmbitError): void {
@@ -284,8 +278,7 @@ export class Endpoint implements Connection, HandshakeOwner {
   #arrive(segment: Segment): void {
     if (segment.kind === 'data') this.#bytesInFlight -= segment.bytes.length;
     if (this.state === 'closed') {
-      // A socket that was closed in good order answers with a reset who still sends.
-      if (segment.kind === 'data' && this.#finishing !== null) this.#transmit({ kind: 'reset' });
+      if (segment.kind === 'data' && this.#finishing !== null) this.#transmit({ kind: 'reset' }); // as after close(2)
       return;
     }
     if (this.state === 'waiting') {
@@ -389,13 +382,11 @@ export class Endpoint implements Connection, HandshakeOwner {
   #closeIfEnded(): void {
     if (this.state !== 'open' || !this.#outbox.endSent) return;
     if (this.#endDelivered) this.#close(this.#finishing);
-    else if (this.#finishing !== null) this.#linger();
-  }
-
-  #linger(): void {
-    this.#world.schedule.after(LINGER_MS, () => {
-      if (this.state === 'open') this.#close(this.#finishing);
-    });
+    else if (this.#finishing !== null) {
+      this.#world.schedule.after(LINGER_MS, () => {
+        if (this.state === 'open') this.#close(this.#finishing);
+      });
+    }
   }
 
   #remoteText(): string {

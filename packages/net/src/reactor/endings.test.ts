@@ -18,6 +18,7 @@ import { CLIENT_IDENTITY, materialFor, SERVER_IDENTITY } from '@ambit/testkit/au
 import type { Connection, Receiver, TlsContext } from '../engine.ts';
 import { aborted } from '../errors.ts';
 import { createReactor, type Reactor } from './index.ts';
+import type { TlsConnection } from './tls-connection.ts';
 
 const LOOPBACK = '127.0.0.1';
 /** More than a connection's own write buffer holds, so that it borrows one. */
@@ -135,6 +136,22 @@ test('a reset is told at once to who gives no credit', async (t) => {
     await until(() => reader.closed !== undefined);
     assert.deepEqual([reader.received, reader.closed?.code], [0, 'CONNECTION_RESET']);
   });
+});
+
+test('records that came before a reset are read before it is told', async (t) => {
+  const reactor = reactorFor(t);
+  const tls = reactor.tlsContext(await materialFor(SERVER_IDENTITY));
+  const client = reactor.tlsContext(await materialFor(CLIENT_IDENTITY));
+  const reader = new Reader();
+  const listener = reactor.listen({ ip: LOOPBACK, port: 0, tls }, (connection) => connection.receive(reader));
+  const connection = await dial(reactor, listener.address.port, new Reader(), client);
+  connection.write(large, 0, 10);
+  await until(() => reader.received === 10);
+  connection.write(large, 0, 1000);
+  (connection as TlsConnection).onFlush();
+  connection.abort(aborted('the test lets go, with everything sent'));
+  await until(() => reader.closed !== undefined);
+  assert.deepEqual([reader.received, reader.closed?.code], [1010, 'CONNECTION_RESET']);
 });
 
 test('a write buffer that goes back to the pool holds nothing of the connection that had it', async (t) => {

@@ -13,7 +13,7 @@ import { TimerWheel } from '@ambit/base/timer-wheel';
 import { EPOLLIN, Epoll } from '@ambit/platform/epoll';
 import { nodeLoopDescriptor, nodeLoopTimeoutMs } from '@ambit/platform/uv';
 import type { EngineTimer } from '../engine.ts';
-import { HANDSHAKES_PER_TURN, NODE_TURN_MS, WAIT_MAX_MS } from './limits.ts';
+import { HANDSHAKES_PER_TURN, NODE_TURN_MS, SETTLE_ROUNDS_MAX, WAIT_MAX_MS } from './limits.ts';
 
 /** Not watched by epoll at all. */
 export const UNWATCHED = -1;
@@ -178,7 +178,8 @@ export class EventLoop implements Clock {
   };
 
   #hasWork(): boolean {
-    return this.#ready.length > 0 || this.#handshakeHead < this.#handshakes.length;
+    if (this.#ready.length > 0 || this.#handshakeHead < this.#handshakes.length) return true;
+    return this.#dirty.length > 0 || this.#deferred.length > 0;
   }
 
   /** The number of events, which is 0 when the wait ended by itself. */
@@ -264,9 +265,10 @@ export class EventLoop implements Clock {
     this.#callbacksRan = true;
   }
 
-  /** Until nothing is left to send or to say: what is said may write, and what is written may end a stream. */
+  /** Mostly until nothing is left to send or to say: what is said may write, and what is written may end a stream. */
   #settle(): void {
-    while (this.#dirty.length > 0 || this.#deferred.length > 0) {
+    for (let round = 0; round < SETTLE_ROUNDS_MAX; round += 1) {
+      if (this.#dirty.length === 0 && this.#deferred.length === 0) return;
       this.#flushStep();
       this.#deferredStep();
     }

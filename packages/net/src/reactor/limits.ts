@@ -10,6 +10,11 @@ export const HANDSHAKES_PER_TURN = 2;
 export const ACCEPTS_PER_TURN = 64;
 /** Time spent on our own events before Node's loop runs; also how late a promise made in a callback may continue. */
 export const NODE_TURN_MS = 1;
+/**
+ * Times in a turn that ends are told and what is written thereupon is sent; the rest is the next turn's. Else who dials
+ * again at once what fails at once would keep all others waiting.
+ */
+export const SETTLE_ROUNDS_MAX = 16;
 /** Longest sleep, as a safety net only: every reason to wake up is a descriptor or a timer. */
 export const WAIT_MAX_MS = 1000;
 /** Bytes a connection holds for a peer that does not read, before its writer is told to wait. */

@@ -87,6 +87,32 @@ test('a timer that throws is counted and does not stop the others', async (t) =>
   assert.equal(reactor.counters.handlerFaults, 1);
 });
 
+test('who dials again at once what fails at once does not hold up the others', async (t) => {
+  const reactor = reactorFor(t);
+  let dialling = true;
+  let failures = 0;
+  const endMs = performance.now() + 2000;
+  const dial = (): void => {
+    if (!dialling || performance.now() > endMs) return;
+    // The broadcast address: connect(2) itself refuses it.
+    reactor.connect(
+      { ip: '255.255.255.255', port: 1 },
+      {
+        onOpen: () => assert.fail('nobody is there'),
+        onFail: () => {
+          failures += 1;
+          dial();
+        },
+      },
+    );
+  };
+  dial();
+  await new Promise<void>((resolve) => setTimeout(resolve, 20));
+  dialling = false;
+  assert.ok(failures > 16, 'it failed at once each time');
+  assert.ok(performance.now() < endMs, 'the timer fired meanwhile');
+});
+
 test('a closed reactor lets the process exit', async () => {
   const source = `
     const { createReactor } = await import(${JSON.stringify(import.meta.resolve('./index.ts'))});

@@ -82,8 +82,8 @@ export class TlsConnection extends SocketConnection implements Borrower {
       return;
     }
     if (events & EPOLLERR) {
-      // A server that refuses our certificate says so and closes: its alert may lie there before the reset.
-      if (!this.#received && !this.paused) this.pull();
+      // What came before lies there: the last bytes, or the alert of a server that refuses our certificate.
+      if (!this.paused) this.pull();
       this.release(this.#broken('the peer reset it', false));
       return;
     }

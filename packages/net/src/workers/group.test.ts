@@ -35,6 +35,8 @@ test('a child killed with -9 is replaced, and no connection that it did not carr
     await until(() => calls.length > 20, 'the victim carries calls');
     const killedMs = performance.now();
     process.kill(victim, 'SIGKILL');
+    await until(() => !isAlive(victim), 'the victim is dead'); // it may still take a call until it is
+    const deadMs = performance.now();
     await joined(2);
     const joinedMs = performance.now();
     const before = calls.length;
@@ -49,15 +51,11 @@ test('a child killed with -9 is replaced, and no connection that it did not carr
     assert.ok(startedMs - killedMs < 1000, `replaced after ${startedMs - killedMs} ms`);
     const failed = calls.filter(({ error }) => error !== null);
     for (const call of failed) {
-      assert.ok(
-        call.startMs <= killedMs && call.endMs >= killedMs,
-        `carried by the dead child: ${JSON.stringify(call)}`,
-      );
+      assert.ok(call.startMs <= deadMs && call.endMs >= killedMs, `carried by the dead child: ${JSON.stringify(call)}`);
       assert.doesNotMatch(call.error ?? '', /ECONNREFUSED/);
     }
-    const meanwhile = calls.filter(({ startMs }) => startMs > killedMs && startMs < joinedMs);
+    const meanwhile = calls.filter(({ startMs, pid }) => startMs > killedMs && startMs < joinedMs && pid === successor);
     assert.ok(meanwhile.length > 0, 'connections were made while no child lived');
-    assert.ok(meanwhile.every(({ pid, error }) => pid === successor && error === null));
     assert.ok(calls.filter(({ pid }) => pid === victim).length > 10, 'the victim had carried calls');
   });
 });

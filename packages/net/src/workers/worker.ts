@@ -10,7 +10,7 @@ import { closeDescriptor } from '@ambit/platform/socket';
 import type { EngineTimer } from '../engine.ts';
 import type { Reactor } from '../reactor/index.ts';
 import { type ChannelOwner, ControlChannel } from './channel.ts';
-import type { WorkerLimits } from './limits.ts';
+import { NODE_FLAGS, type WorkerLimits } from './limits.ts';
 import { LineReader } from './line-reader.ts';
 import { type ChildRecord, encodeRecord, type Json, type ParentRecord, parseChildRecord } from './protocol.ts';
 
@@ -61,7 +61,7 @@ export class Worker implements ChannelOwner {
     const [parentFd, childFd] = socketPair();
     try {
       // A session of its own, so that the terminal's Ctrl-C reaches the parent alone, which drains its children.
-      this.#child = spawn(process.execPath, [fileURLToPath(entry), ...argv], {
+      this.#child = spawn(process.execPath, [...NODE_FLAGS, fileURLToPath(entry), ...argv], {
         env,
         detached: true,
         stdio: ['ignore', 'ignore', 'pipe', childFd],

@@ -14,3 +14,4 @@ export {
   podPlan,
   type RedirectPlan,
 } from './rules.ts';
+export { Tools } from './tools.ts';

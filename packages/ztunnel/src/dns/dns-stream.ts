@@ -5,8 +5,9 @@
 import type { Connection, Engine, EngineTimer, Receiver } from '@ambit/net/engine';
 import { aborted } from '@ambit/net/errors';
 import { QUERY_BYTES_MAX, TCP_ANSWER_BYTES_MAX, TCP_IDLE_MS, TCP_PENDING_MAX } from './limits.ts';
-import { FORMERR, HEADER_BYTES, parseQuery, type Query, refuse } from './message.ts';
+import { FORMERR, HEADER_BYTES } from './message.ts';
 import { MessageReader, withLength } from './message-reader.ts';
+import { parseQuery, type Query, refuse } from './query.ts';
 
 /** What answers. */
 export interface StreamHandler {

@@ -5,7 +5,7 @@
 import type { EngineTimer, SocketAddress } from '@ambit/net/engine';
 import type { DnsProtocol } from './counters.ts';
 import { UPSTREAM_PENDING_MAX } from './limits.ts';
-import type { Query } from './message.ts';
+import type { Query } from './query.ts';
 import { type OnAnswer, TcpTry, UdpTry, type UpstreamDeps } from './upstream-try.ts';
 
 export interface ForwarderOptions {

@@ -2,21 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Answer, DNSSEC_OK, decode, encode, type Packet } from 'dns-packet';
 import fc from 'fast-check';
-import {
-  FORMERR,
-  isAnswerTo,
-  isTruncated,
-  NOERROR,
-  NOTIMP,
-  parseQuery,
-  type Query,
-  rcodeOf,
-  relayAnswer,
-  SERVFAIL,
-  udpAnswerBytesMax,
-  writeAnswer,
-  writeError,
-} from './message.ts';
+import { isAnswerTo, isTruncated, rcodeOf, relayAnswer, writeAnswer, writeError } from './answer.ts';
+import { FORMERR, NOERROR, NOTIMP, SERVFAIL } from './message.ts';
+import { parseQuery, type Query, udpAnswerBytesMax } from './query.ts';
 
 const NAME = 'Web.Shop.svc.cluster.local';
 

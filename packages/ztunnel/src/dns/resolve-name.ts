@@ -4,7 +4,8 @@ import type { EngineTimer } from '@ambit/net/engine';
 import { canonicalIp } from '@ambit/wire/ip';
 import { encode, RECURSION_DESIRED } from 'dns-packet';
 import { UDP_ANSWER_BYTES_DEFAULT } from './limits.ts';
-import { decodeMessage, parseQuery } from './message.ts';
+import { decodeMessage } from './message.ts';
+import { parseQuery } from './query.ts';
 import type { DnsServer } from './server.ts';
 
 const NAME_CHARS_MAX = 253;

@@ -8,23 +8,13 @@ import type { Workload } from '@ambit/model/workload';
 import type { BindDatagramOptions, DatagramEngine, DatagramReceiver, DatagramSocket } from '@ambit/net/datagram';
 import type { Connection, Engine, EngineTimer, Listener, ListenOptions, SocketAddress } from '@ambit/net/engine';
 import { aborted } from '@ambit/net/errors';
+import { answerCount, rcodeOf, relayAnswer, writeAnswer, writeError } from './answer.ts';
 import { type DnsCount, DnsCounters, type DnsProtocol, recordDuration } from './counters.ts';
 import { DnsStream } from './dns-stream.ts';
 import type { Forwarder } from './forwarder.ts';
 import { TCP_CONNECTIONS_MAX } from './limits.ts';
-import {
-  answerCount,
-  NOERROR,
-  NXDOMAIN,
-  parseQuery,
-  type Query,
-  rcodeOf,
-  relayAnswer,
-  SERVFAIL,
-  udpAnswerBytesMax,
-  writeAnswer,
-  writeError,
-} from './message.ts';
+import { NOERROR, NXDOMAIN, SERVFAIL } from './message.ts';
+import { parseQuery, type Query, udpAnswerBytesMax } from './query.ts';
 
 export interface DnsServerOptions {
   readonly rules: DnsRules;

@@ -7,9 +7,11 @@ import type { AmbitError } from '@ambit/base/errors';
 import type { DatagramEngine, DatagramReceiver, DatagramSocket } from '@ambit/net/datagram';
 import type { Connection, Engine, EngineTimer, Receiver, SocketAddress } from '@ambit/net/engine';
 import { aborted } from '@ambit/net/errors';
+import { isAnswerTo } from './answer.ts';
 import { TCP_ANSWER_BYTES_MAX, UPSTREAM_CONNECT_MS, UPSTREAM_WRONG_ANSWERS_MAX } from './limits.ts';
-import { copyBytes, isAnswerTo, type Query } from './message.ts';
+import { copyBytes } from './message.ts';
 import { MessageReader, withLength } from './message-reader.ts';
+import type { Query } from './query.ts';
 
 export interface UpstreamDeps {
   readonly engine: Engine;

@@ -152,7 +152,7 @@ export class YamlFields {
 /** The whole of a file, which must hold something: an editor empties a file before it writes it. */
 export function parseYaml(text: string, fileName: string, nodesMax: number): YamlValue {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, logLevel: 'silent', prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, logLevel: 'error', prettyErrors: false });
   const source = new Source(document, lines, fileName, nodesMax);
   const [fault] = document.errors;
   if (fault !== undefined) throw source.errorAt(fault.pos[0], fault.message);

@@ -36,6 +36,8 @@ const FLAGS: Readonly<Partial<Record<NetErrorCode | HboneErrorCode | PodErrorCod
   ENGINE_CLOSED: '-',
 };
 
+const FLAG_OF_CODE: ReadonlyMap<string, ResponseFlag> = new Map(Object.entries(FLAGS));
+
 /** Of a connection that could not be made. */
 export function connectFlag({ code }: AmbitError): ResponseFlag {
   if (code.startsWith('HTTP2_')) return 'H2_HANDSHAKE_FAILURE';
@@ -48,5 +50,5 @@ export function carriedFlag({ code }: AmbitError): ResponseFlag | null {
 }
 
 function flagOf(code: string): ResponseFlag {
-  return (FLAGS as Readonly<Record<string, ResponseFlag>>)[code] ?? 'CONNECT';
+  return FLAG_OF_CODE.get(code) ?? 'CONNECT';
 }

@@ -3,8 +3,10 @@ import test, { describe } from 'node:test';
 import { formatIdentity } from '@ambit/model/identity';
 import type { Service } from '@ambit/model/service';
 import type { Workload } from '@ambit/model/workload';
+import { aborted } from '@ambit/net/errors';
 import { parseTraceparent } from '@ambit/wire/traceparent';
 import { ip, service, workload } from '../state/mesh.fixture.ts';
+import { POD_LIMITS } from './limits.ts';
 import { bytes, PodWorld, type TestPod } from './pod-world.fixture.ts';
 
 const WAYPOINT_IP = '10.0.0.10';
@@ -205,10 +207,51 @@ test('a client that leaves while its call waits takes the waiting with it', asyn
   world.ready();
   const call = web.call('10.0.0.2', 80);
   world.pass(1000);
-  call.side!.stream.abort(
-    new (await import('@ambit/base/errors')).AmbitError('X', 'x', { side: 'internal', retry: 'never' }),
-  );
+  call.side!.stream.abort(aborted('the application gave up'));
   world.pass(1000);
   assert.deepEqual([web.proxy.counters.waiting, web.proxy.counters.connections], [0, 0]);
+  await world.stop();
+});
+
+test('nobody is served before workloads and policies have both come, and who was early is served then', async () => {
+  const world = new PodWorld();
+  const web = await world.pod('web', '10.0.0.1');
+  const api = await world.pod('api', '10.0.0.2');
+  api.serve(80, bytes(100, 2));
+  const call = web.call('10.0.0.2', 80, bytes(100));
+  const plain = api.callPlain(web.engine, 80, bytes(100));
+  world.pass(10_000);
+  assert.equal(api.served.length, 0);
+  assert.deepEqual([web.proxy.counters.waiting, api.proxy.counters.waiting], [1, 1]);
+  world.ready();
+  world.pass();
+  assert.deepEqual([call.side?.receivedBytes, plain.side?.receivedBytes, api.served.length], [100, 100, 2]);
+  await world.stop();
+});
+
+test('who waits for the first state is refused when it does not come, and at once when too many wait', async () => {
+  const world = new PodWorld();
+  const options = { limits: { ...POD_LIMITS, waitingMax: 1 } };
+  const web = await world.pod('web', '10.0.0.1', { options });
+  const calls = [web.call('10.0.0.2', 80), web.call('10.0.0.2', 80)];
+  world.pass(1000);
+  assert.equal(calls.filter(({ side }) => side?.closed).length, 1);
+  world.pass(POD_LIMITS.readyWaitMs);
+  assert.equal(calls.filter(({ side }) => side?.closed).length, 2);
+  const reason = 'outbound 10.0.0.1 -> 10.0.0.2:80 workloads and policies have not been received yet';
+  assert.deepEqual(web.observer.rejections, [reason, reason]);
+  await world.stop();
+});
+
+test('more connections than a pod may have are turned away, and the others go on', async () => {
+  const world = new PodWorld();
+  const web = await world.pod('web', '10.0.0.1', { options: { limits: { ...POD_LIMITS, connectionsMax: 2 } } });
+  const api = await world.pod('api', '10.0.0.2');
+  api.serve(80);
+  world.ready();
+  const calls = [1, 2, 3].map(() => web.call('10.0.0.2', 80, { bytes: 10, seed: 1, end: false }));
+  world.pass();
+  assert.deepEqual([api.served.length, calls.filter(({ side }) => side?.closed).length], [2, 1]);
+  assert.deepEqual(web.observer.rejections, ['outbound 10.0.0.1 -> 10.0.0.2:80 2 connections are open']);
   await world.stop();
 });

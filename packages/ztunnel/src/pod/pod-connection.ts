@@ -6,7 +6,7 @@
  * It holds what must be undone in each state, so that a client that leaves, a policy that changes, a drain and a fault of
  * ours all end it in one way: the observer hears of it once, and nothing of it stays open.
  */
-import { type AmbitError, asAmbitError } from '@ambit/base/errors';
+import { AmbitError, asAmbitError } from '@ambit/base/errors';
 import type { Call } from '@ambit/model/call';
 import type { PolicySet } from '@ambit/model/policy-set';
 import type { CopyObserver, CopyPair, CopyResult } from '@ambit/net/copy';
@@ -60,13 +60,13 @@ export class PodConnection implements CopyObserver, LiveConnection {
     return this.#pair?.sentBytes ?? 0;
   }
 
-  /** Does a part of the work. What it throws is a bug of ours and costs this connection. */
+  /** Does a part of the work. What it throws costs this connection; all but an error of operation is a bug of ours. */
   run(work: () => void): void {
     if (this.over) return;
     try {
       work();
     } catch (thrown) {
-      this.#set.faults += 1;
+      if (!(thrown instanceof AmbitError)) this.#set.faults += 1;
       this.cut(asAmbitError(thrown));
     }
   }
@@ -120,8 +120,10 @@ export class PodConnection implements CopyObserver, LiveConnection {
   }
 
   forbid(call: Call, policies: PolicySet): void {
-    const { id } = this.#set.denials.record(policies, call);
-    this.cut(podError('POD_POLICY_CHANGED', 'connection closed due to policy change'), id);
+    this.run(() => {
+      const { id } = this.#set.denials.record(policies, call);
+      this.cut(podError('POD_POLICY_CHANGED', 'connection closed due to policy change'), id);
+    });
   }
 
   onDone({ error }: CopyResult): void {

@@ -52,6 +52,10 @@ export class Observer implements ConnectionObserver {
     this.rejections.push(`${direction} ${client.ip} -> ${destination.ip}:${destination.port} ${reason}`);
   }
 
+  get isDone(): boolean {
+    return this.told.length > 0 && this.told.every(({ closed }) => closed !== null);
+  }
+
   /** The only one. */
   get one(): Told {
     assert.equal(this.told.length, 1, 'one connection was told');
@@ -77,7 +81,12 @@ export class PodWorld {
 
   /** Nobody is served before. */
   ready(policies: readonly Policy[] = []): void {
-    this.state.applyPolicies({ upserts: policies, removedNames: [] });
+    this.add();
+    this.policies(...policies);
+  }
+
+  policies(...upserts: readonly Policy[]): void {
+    this.state.applyPolicies({ upserts, removedNames: [] });
   }
 
   add(...given: readonly (Workload | Service)[]): void {
