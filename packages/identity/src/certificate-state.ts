@@ -38,7 +38,7 @@ const RANKS: Readonly<Record<Priority, number>> = { realTime: 2, warmUp: 1, back
 /** Whether `a` goes before `b`: the more urgent, and of equals the one due earlier. */
 export function goesBefore(a: Planned, b: Planned): boolean {
   const byRank = RANKS[a.priority] - RANKS[b.priority];
-  return byRank === 0 ? a.dueMs < b.dueMs : byRank < 0;
+  return byRank === 0 ? a.dueMs < b.dueMs : byRank > 0;
 }
 
 export interface Planned {

@@ -72,12 +72,16 @@ export class ManualWorld {
   readonly source = new HeldSource(this.clock);
   readonly announced: WorkloadCertificate[] = [];
   readonly manager: CertificateManager;
+  longestDelayMs = 0;
 
   constructor(options: CertificateManagerOptions = {}, source: CertificateSource = this.source) {
     this.manager = new CertificateManager(options, {
       source,
       clock: this.clock,
-      after: (delayMs, callback) => this.wheel.schedule(delayMs, callback),
+      after: (delayMs, callback) => {
+        this.longestDelayMs = Math.max(this.longestDelayMs, delayMs);
+        return this.wheel.schedule(delayMs, callback);
+      },
       rng: seededRng(7),
       log: silentLog,
       onCertificate: (certificate) => this.announced.push(certificate),

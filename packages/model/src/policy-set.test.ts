@@ -62,6 +62,17 @@ test('a removed policy is remembered as such until it comes back, and only so ma
   assert.equal(full.isRemoved('b/0'), true);
 });
 
+test('what a set holds and has forgotten makes another that decides the same', () => {
+  const set = PolicySet.of([policy('a', '1'), policy('a', '2')]).with([policy('b', '1')], ['a/2', 'c/never-known']);
+  const policies = [...set.values()].map((compiled) => compiled.policy);
+  const copy = PolicySet.EMPTY.with(policies, set.removedKeys());
+  assert.deepEqual(
+    [...copy.values()].map(({ key }) => key),
+    ['a/1', 'b/1'],
+  );
+  assert.deepEqual([...copy.removedKeys()], ['a/2', 'c/never-known']);
+});
+
 test('policies of other namespaces are not looked at', () => {
   const others = Array.from({ length: 10_000 }, (_, index) => policy(`n${index % 100}`, `p${index}`));
   const policies = PolicySet.of([...others, policy('shop', 'p'), policy('n1', 'selected', 'workload')]);

@@ -80,6 +80,16 @@ export class PolicySet {
     return this.#byKey.get(key);
   }
 
+  /** For who shows or copies a set: with `removedKeys`, what another needs to decide the same. */
+  values(): Iterable<CompiledPolicy> {
+    return this.#byKey.values();
+  }
+
+  /** The oldest first. */
+  removedKeys(): Iterable<string> {
+    return this.#removed.values();
+  }
+
   /** Policies of scope `namespace`. */
   inNamespace(namespace: string): PolicyGroup {
     return this.#byNamespace.get(namespace) ?? EMPTY_GROUP;

@@ -4,6 +4,7 @@ import { libc, viewNative } from './ffi.ts';
 
 const cell = new Int32Array(viewNative(libc.__errno_location(), 4).buffer);
 
+export const EPERM = 1;
 export const EINTR = 4;
 export const EAGAIN = 11;
 export const EEXIST = 17;
@@ -12,6 +13,7 @@ export const EMFILE = 24;
 export const EPIPE = 32;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
+export const EPROTO = 71;
 export const ENOBUFS = 105;
 export const ECONNABORTED = 103;
 export const ECONNRESET = 104;

@@ -5,7 +5,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Log } from '@ambit/base/log';
-import { HTTP_CONNECTIONS_MAX, HTTP_HEADERS_MAX_BYTES, HTTP_KEEP_ALIVE_MS, HTTP_REQUEST_TIMEOUT_MS } from './limits.ts';
+import {
+  HTTP_CLOSE_GRACE_MS,
+  HTTP_CONNECTIONS_MAX,
+  HTTP_HEADERS_MAX_BYTES,
+  HTTP_KEEP_ALIVE_MS,
+  HTTP_REQUEST_TIMEOUT_MS,
+} from './limits.ts';
 
 export interface HttpRequest {
   readonly method: string;

@@ -16,7 +16,7 @@ import {
   readProxyConfig,
 } from './config/proxy-config.ts';
 import { Secret } from './config/secret.ts';
-import { PORTS, VARIABLES, type Values, type VariableName } from './config/variables.ts';
+import { PORTS, VARIABLES, type Values } from './config/variables.ts';
 import { workerCount } from './config/worker-count.ts';
 import type { LocalSourceOptions } from './local-source.ts';
 import type { WorkloadInfo } from './state/workload-store.ts';

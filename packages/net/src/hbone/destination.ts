@@ -6,7 +6,7 @@
  * A connection is used until checking it out fills it (active + 1 >= cap): then it leaves for good, carries its streams
  * to their end, and the next tunnel dials. `sessions` holds what may still be checked out, `all` what lives.
  */
-import { AmbitError } from '@ambit/base/errors';
+import { AmbitError, asAmbitError } from '@ambit/base/errors';
 import type { Http2Options } from '@ambit/wire/http2';
 import type { Connection, ConnectResult, Engine, EngineTimer } from '../engine.ts';
 import type { HboneLimits } from '../limits.ts';
@@ -264,7 +264,12 @@ export class Destination implements SessionOwner, ConnectResult, TunnelQueue {
     this.#host.counters.dials++;
     this.#host.counters.dialing++;
     this.#dialFor = first;
-    this.#dial = this.engine.connect({ ...dial, ip, port, tls, timeoutMs: this.limits.connectTimeoutMs }, this);
+    try {
+      this.#dial = this.engine.connect({ ...dial, ip, port, tls, timeoutMs: this.limits.connectTimeoutMs }, this);
+    } catch (thrown) {
+      // The engine is closed: who waits is told like after any other dial that failed.
+      this.after(0, () => this.onFail(asAmbitError(thrown)));
+    }
   }
 
   #endDial(): Tunnel | null {

@@ -50,8 +50,13 @@ function presentedBy(connection: Connection): Presented {
   return presented;
 }
 
+/** A certificate may hold more than a line of the log should. */
+const LISTED_URIS_MAX = 3;
+
 function listText(uris: readonly string[]): string {
-  return uris.length === 0 ? 'no identity' : uris.join(', ');
+  if (uris.length === 0) return 'no identity';
+  const named = uris.slice(0, LISTED_URIS_MAX).join(', ');
+  return uris.length > LISTED_URIS_MAX ? `${named} and ${uris.length - LISTED_URIS_MAX} more` : named;
 }
 
 function peerText(connection: Connection): string {

@@ -133,10 +133,13 @@ export class EventLoop implements Clock {
     this.#dirty.push(source);
   }
 
-  queueHandshake(source: Source): void {
-    if (source.inHandshakes) return;
-    source.inHandshakes = true;
-    this.#handshakes.push(source);
+  /** Returns how many are in the queue. */
+  queueHandshake(source: Source): number {
+    if (!source.inHandshakes) {
+      source.inHandshakes = true;
+      this.#handshakes.push(source);
+    }
+    return this.#handshakes.length - this.#handshakeHead;
   }
 
   /** `onDeferred` once, when no receiver is running any more. */

@@ -1,7 +1,7 @@
 /** Takes connections, a bounded number a turn, and pauses where the process has no descriptors or no memory left. */
 import { ipFamily } from '@ambit/platform/address';
 import { EPOLLEXCLUSIVE, EPOLLIN } from '@ambit/platform/epoll';
-import { EAGAIN, EMFILE, ENFILE, ENOBUFS } from '@ambit/platform/errno';
+import { EAGAIN, ECONNABORTED, EINTR, EPERM, EPROTO } from '@ambit/platform/errno';
 import {
   acceptedAddress,
   acceptSocket,
@@ -24,7 +24,8 @@ import { TcpConnection } from './tcp-connection.ts';
 import { TlsConnection } from './tls-connection.ts';
 import { ReactorTlsContext } from './tls-context.ts';
 
-const ENOMEM = 12;
+/** What ends one connection before it was taken, and says nothing of the next (accept(2)). */
+const PASSING: ReadonlySet<number> = new Set([EINTR, ECONNABORTED, EPROTO, EPERM]);
 
 export class ReactorListener extends Source implements Listener {
   readonly address: SocketAddress;
@@ -80,8 +81,8 @@ export class ReactorListener extends Source implements Listener {
       const fd = acceptSocket(this.fd);
       if (fd >= 0) this.#take(fd);
       else if (fd === -EAGAIN) return;
-      else if (fd === -EMFILE || fd === -ENFILE || fd === -ENOBUFS || fd === -ENOMEM) {
-        this.#pauseAccepting();
+      else if (!PASSING.has(-fd)) {
+        this.#pauseAccepting(); // no descriptors, no memory, or something that another try at once would not mend
         return;
       }
     }
@@ -105,7 +106,12 @@ export class ReactorListener extends Source implements Listener {
     this.#shared.counters.accepted += 1;
     const remote = acceptedAddress();
     if (this.#tls !== null) {
-      this.#startHandshake(fd, remote, this.#tls);
+      try {
+        this.#startHandshake(fd, remote, this.#tls);
+      } catch (thrown) {
+        closeDescriptor(fd); // there was no memory for it
+        throw thrown;
+      }
       return;
     }
     const connection = new TcpConnection(this.#shared, remote, false);

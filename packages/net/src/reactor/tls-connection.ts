@@ -2,6 +2,7 @@
  * A TLS connection: OpenSSL reads from the socket itself and seals into a memory BIO, from which one `write` sends many
  * records at the end of the turn. The rules of the FFI that apply are named where they are kept.
  */
+import { assert } from '@ambit/base/assert';
 import type { AmbitError } from '@ambit/base/errors';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from '@ambit/platform/epoll';
 import { EAGAIN, EINTR, lastErrno } from '@ambit/platform/errno';
@@ -17,7 +18,14 @@ import { HEADROOM_BYTES, type Receiver, type SocketAddress, type TlsPeer } from 
 import { addressText, connectionReset, tlsHandshakeFailed } from '../errors.ts';
 import { type Borrower, makeMemoryBio } from './bio-pool.ts';
 import { addressableBytes, addressOf, answerAddress, answeredAddress, receivedAddress, receivedBytes } from './io.ts';
-import { BIO_SMALL_BYTES, FLUSH_EAGER_BYTES, READ_BUDGET_BYTES, SETTLE_MS, TLS_REASON_MAX_CHARS } from './limits.ts';
+import {
+  BIO_SMALL_BYTES,
+  FLUSH_EAGER_BYTES,
+  HANDSHAKES_PER_TURN,
+  READ_BUDGET_BYTES,
+  SETTLE_MS,
+  TLS_REASON_MAX_CHARS,
+} from './limits.ts';
 import type { Shared } from './shared.ts';
 import { SocketConnection } from './socket-connection.ts';
 import type { ReactorTlsContext } from './tls-context.ts';
@@ -64,8 +72,9 @@ export class TlsConnection extends SocketConnection implements Borrower {
     super(shared, remote, dialled);
     this.#context = context;
     this.#handshake = handshake;
-    context.retain();
     this.#ssl = openssl.SSL_new(context.address);
+    assert(this.#ssl !== 0, 'there is memory for a TLS connection');
+    context.retain();
     this.#bio = makeMemoryBio();
     openssl.SSL_set_bio(this.#ssl, openssl.BIO_new_socket(fd, 0), this.#bio);
     if (dialled) openssl.SSL_set_connect_state(this.#ssl);
@@ -78,7 +87,8 @@ export class TlsConnection extends SocketConnection implements Borrower {
 
   onEvents(events: number): void {
     if (this.tls === null) {
-      this.shared.loop.queueHandshake(this);
+      // One that must wait for its turn is not asked about again and again meanwhile.
+      if (this.shared.loop.queueHandshake(this) > HANDSHAKES_PER_TURN) this.watch(0);
       return;
     }
     if (events & EPOLLERR) {
@@ -105,7 +115,11 @@ export class TlsConnection extends SocketConnection implements Borrower {
         ? negotiationFailure(this.#ssl, this.#context.material.alpn)
         : this.#failure(status);
     this.#flush();
-    if (this.closed || waiting) return;
+    if (this.closed) return;
+    if (waiting) {
+      this.watchReads();
+      return;
+    }
     if (reason !== null) {
       this.release(tlsHandshakeFailed(this.#peerText(), this.dialled, reason));
       return;

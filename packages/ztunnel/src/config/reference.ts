@@ -63,7 +63,8 @@ function ownLimits(): LimitRow[] {
 
 function describe({ about, kind, notYet }: Variable<unknown>): string {
   const form = kind.form === 'text' ? '' : ` (${kind.form})`;
-  return `${about}${form}${notYet === null ? '' : '; not yet built'}`;
+  const status = notYet === null ? '' : notYet.refused === null ? '; not yet: only the default is taken' : '; not yet';
+  return `${about}${form}${status}`;
 }
 
 function codeOrNote({ default: initial, defaultNote }: Variable<unknown>): string {

@@ -66,8 +66,7 @@ test('a small workload has the defaults of xDS', () => {
   });
 });
 
-test('a full workload keeps what was said', () => {
-  const workload = workloadOf(`
+const FULL_WORKLOAD = `
     uid: c//Pod/n/w
     name: w
     namespace: n
@@ -93,7 +92,10 @@ test('a full workload keeps what was said', () => {
     waypoint: {destination: "/127.0.0.5", hboneMtlsPort: 25008}
     networkGateway: {destination: "n/gw.n.svc", hboneMtlsPort: 15008}
     services:
-      n/svc.n.svc: {80: 8080, 81: 0}`);
+      n/svc.n.svc: {80: 8080, 81: 0}`;
+
+test('a full workload keeps what was said', () => {
+  const workload = workloadOf(FULL_WORKLOAD);
   const { waypoint, networkGateway, services, addresses, ...rest } = workload;
   assert.deepEqual(waypoint, {
     destination: { is: 'address', network: '', ip: parseIpAddress('127.0.0.5') },

@@ -88,7 +88,7 @@ export class LiveConnections {
     if (round === null) return;
     for (let asked = 0; asked < this.#rechecksPerTurn; asked += 1) {
       const { value: entry, done } = round.next();
-      if (done || false) {
+      if (done || entry.version === this.#version) {
         this.#round = null;
         return;
       }
