@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test, { after, before } from 'node:test';
@@ -22,7 +23,6 @@ import { openNamespace } from '@ambit/platform/namespace';
 import { bindSocket, closeDescriptor, listenSocket, openSocket } from '@ambit/platform/socket';
 import { type DnsQueryRecord, DnsServer, Forwarder, resolveName } from '@ambit/ztunnel/dns';
 import { acceptSocks5 } from '@ambit/ztunnel/socks5';
-import { type Answer, decode, encode } from 'dns-packet';
 
 const run = promisify(execFile);
 const POD = `ambit-dns-${process.pid}`;
@@ -49,15 +49,30 @@ function service(hostname: string, addresses: readonly string[]): Service {
   return { hostname, vips, ...rest } as unknown as Service;
 }
 
-/** Knows one name, and what it was asked. */
+const ANSWERS: ReadonlyMap<number, Uint8Array> = new Map([
+  [1, Uint8Array.of(203, 0, 113, 7)],
+  [16, Buffer.from('\rfrom upstream')],
+]);
+
+/** Knows the A and TXT records of one name, and what it was asked. Written by hand, as no code of the proxy. */
 function upstreamAnswer(query: Buffer): Buffer {
-  const { id = 0, questions = [] } = decode(query);
-  const { name, type } = questions[0]!;
+  const labels: string[] = [];
+  let at = 12;
+  for (let length = query[at]!; length > 0; length = query[at]!) {
+    labels.push(query.toString('latin1', at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+  const type = query.readUInt16BE(at + 1);
+  const name = labels.join('.');
   asked.push(`${type} ${name}`);
-  const known: Answer[] = type === 'A' ? [{ type, name, data: '203.0.113.7' }] : [];
-  if (type === 'TXT') known.push({ type, name, data: 'from upstream' });
   const isKnown = name.toLowerCase() === 'www.example.com';
-  return encode({ type: 'response', id, flags: isKnown ? 0x0500 : 0x0503, questions, answers: isKnown ? known : [] });
+  const data = isKnown ? ANSWERS.get(type) : undefined;
+  const header = Buffer.from(query.subarray(0, 12));
+  header.writeUInt16BE(isKnown ? 0x8500 : 0x8503, 2);
+  header.set([0, 1, 0, data === undefined ? 0 : 1, 0, 0, 0, 0], 4);
+  const parts = [header, query.subarray(12, at + 5)];
+  if (data !== undefined) parts.push(Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length, ...data]));
+  return Buffer.concat(parts);
 }
 
 const reactor = createReactor();
@@ -65,6 +80,7 @@ const datagrams = new ReactorDatagrams(reactor, { onFault: (thrown) => faults.pu
 const faults: unknown[] = [];
 const asked: string[] = [];
 const records: DnsQueryRecord[] = [];
+/** Of the proxy, which are closed last. */
 const descriptors: number[] = [];
 let server: DnsServer;
 let stopUpstream: () => void;
@@ -121,10 +137,11 @@ function startUpstream(namespaceFd: number): () => void {
       onClose: () => {},
     });
   });
+  const own = descriptors.splice(0);
   return () => {
     socket.close();
     listener.close();
-    for (const fd of descriptors.splice(0)) closeDescriptor(fd);
+    for (const fd of own) closeDescriptor(fd);
   };
 }
 
@@ -154,12 +171,14 @@ before(() => {
   inPod('nft', 'add rule ip dns output tcp dport 53 redirect to :15053');
   const namespaceFd = openNamespace(`/run/netns/${POD}`);
   stopUpstream = startUpstream(namespaceFd);
+  descriptors.push(namespaceFd);
   server = startProxy(namespaceFd);
 });
 
 after(async () => {
   server?.close();
   stopUpstream?.();
+  for (const fd of descriptors) closeDescriptor(fd);
   await reactor.close();
   spawnSync('ip', ['netns', 'del', POD]);
   assert.deepEqual(faults, []);
@@ -174,7 +193,7 @@ for (const protocol of ['+notcp', '+tcp']) {
     assert.match(whole, /flags: qr aa rd ra; QUERY: 1, ANSWER: 2, AUTHORITY: 0, ADDITIONAL: 1/);
     assert.match(whole, /^Web\.Shop\.shop\.svc\.cluster\.local\.\s+30\s+IN\s+CNAME\s+Web\.Shop\.$/m);
     assert.match(whole, /^Web\.Shop\.\s+30\s+IN\s+A\s+10\.96\.0\.1$/m);
-    assert.doesNotMatch(whole, /WARNING|malformed/i);
+    assert.doesNotMatch(whole, /malformed|mismatch|unexpected/i);
   });
 
   test(`dig ${protocol} is forwarded what is not of the mesh, past redirection`, async () => {
@@ -182,10 +201,10 @@ for (const protocol of ['+notcp', '+tcp']) {
     const whole = await dig(`@${NAMESERVER}`, protocol, 'wWw.eXample.com');
     assert.match(whole, /status: NOERROR/);
     assert.match(whole, /flags: qr rd ra;/);
-    assert.match(whole, /^wWw\.eXample\.com\.\s+0\s+IN\s+A\s+203\.0\.113\.7$/m);
+    assert.match(whole, /^wWw\.eXample\.com\.\s+60\s+IN\s+A\s+203\.0\.113\.7$/m);
     assert.match(await dig(`@${NAMESERVER}`, protocol, '+short', 'www.example.com', 'TXT'), /"from upstream"/);
     assert.match(await dig(`@${NAMESERVER}`, protocol, 'nothing.example.com'), /status: NXDOMAIN/);
-    assert.deepEqual(asked, ['A wWw.eXample.com', 'TXT www.example.com', 'A nothing.example.com']);
+    assert.deepEqual(asked, ['1 wWw.eXample.com', '16 www.example.com', '1 nothing.example.com']);
     assert.deepEqual(
       records.slice(-3).map(({ type, result, endpoints }) => `${type} ${result} ${endpoints}`),
       ['A forwarded 1', 'TXT forwarded 1', 'A forwarded 0'],
@@ -255,6 +274,7 @@ test('garbage by the thousand leaves it answering', async () => {
 
 test('curl is led to a service by name, through SOCKS5', async () => {
   const web = createServer((_request, response) => response.end('Hello from web\n')).listen(0, '127.0.0.1');
+  await once(web, 'listening');
   const { port } = web.address() as AddressInfo;
   const targets: string[] = [];
   const proceed = (client: Connection, target: { ip: string; port: number }): void => {
@@ -299,5 +319,7 @@ test('without its nameserver it fails what it cannot know and answers what it ca
   stopUpstream = () => {};
   const whole = await dig(`@${NAMESERVER}`, 'www.example.com');
   assert.match(whole, /status: SERVFAIL/);
+  assert.match(await dig(`@${NAMESERVER}`, '+tcp', 'www.example.com'), /status: SERVFAIL/);
+  assert.equal(await dig(`@${NAMESERVER}`, '+short', 'web'), '10.96.0.1\n');
   assert.ok(server.counters.of('A', 'udp').upstreamFailures >= 1);
 });

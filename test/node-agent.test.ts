@@ -202,7 +202,7 @@ test('what a killed agent leaves is taken over where it is wanted and removed wh
   await withWorld(async ({ pods: [pod, other], directory, host, agent, proxy }) => {
     const killed = await startAgentProcess(directory, [pod, other]);
     const client = await proxy();
-    assert.deepEqual([...host.listeners.keys()], ['uid-1', 'uid-2']);
+    assert.deepEqual([...host.listeners.keys()].toSorted(), ['uid-1', 'uid-2']);
     killed.kill('SIGKILL');
     await once(killed, 'exit');
     await until(() => !client.ready, 'the loss');

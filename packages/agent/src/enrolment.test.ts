@@ -327,6 +327,44 @@ test('rules of another mechanism go once the new ones stand, which are looked at
   });
 });
 
+test('rules of another mechanism stay where the new ones could not be put in place', async () => {
+  await withWorld(async ({ kernel, agent }) => {
+    const first = agent({ mechanism: 'iptables' });
+    const pod = podToEnrol('a', kernel.addNamespace('x', '10.0.0.1'), '10.0.0.1');
+    await first.enrolment.start([pod]);
+    await first.enrolment.close();
+    kernel.failing.add('install');
+    const second = agent();
+    const report = await second.enrolment.start([pod]);
+    assert.equal(report.failed.length, 1);
+    assert.deepEqual([...kernel.rules], ['x iptables']);
+    assert.deepEqual(
+      second.stateFile.recordsOf('a').map(({ mechanism }) => mechanism),
+      ['iptables'],
+    );
+  });
+});
+
+test('a pod that was captured and could not be looked at stays so, and later looks repair it', async () => {
+  await withWorld(async ({ kernel, agent }) => {
+    const first = agent();
+    const pod = podToEnrol('a', kernel.addNamespace('x', '10.0.0.1'), '10.0.0.1');
+    await first.enrolment.start([pod]);
+    await first.enrolment.close();
+    kernel.rules.clear();
+    kernel.failing.add('repair');
+    const second = agent();
+    const report = await second.enrolment.start([pod]);
+    assert.deepEqual(
+      report.failed.map(({ uid }) => uid),
+      ['a'],
+    );
+    kernel.failing.clear();
+    await second.enrolment.verify('a');
+    assert.deepEqual([...kernel.rules], ['x nftables']);
+  });
+});
+
 test('a file of an earlier run that cannot be read does not keep the agent from starting', async () => {
   await withWorld(async ({ kernel, agent, directory }) => {
     writeFileSync(join(directory, 'enrolled.json'), '{');

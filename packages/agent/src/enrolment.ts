@@ -98,7 +98,7 @@ export class Enrolment {
         await this.#tasks.run(pod.uid, () => this.#enrol(pod, action.do === 'enrol' && action.hasRules));
         enrolled.push(pod.uid);
       } catch (thrown) {
-        this.#keep(pod);
+        if (!pods.has(pod.uid)) this.#keep(pod);
         failed.push({ uid: pod.uid, error: asAmbitError(thrown) });
       }
     });
@@ -162,6 +162,7 @@ export class Enrolment {
       network = await this.#take(pod);
       isCaptured ||= await this.#leaveOther(uid, network);
       pods.put({ uid, name, namespace, serviceAccount, network });
+      this.#options.set(uid, redirect);
     } catch (thrown) {
       network?.close();
       this.counters.enrolFailures += 1;
@@ -172,12 +173,11 @@ export class Enrolment {
       if (isCaptured) await rules.repair(uid, network, redirect);
       else await rules.install(uid, network, redirect);
     } catch (thrown) {
-      // Who was meshed before stays so, as well as that goes.
+      // Who was meshed before stays so, and `verify` goes on trying.
       if (!isCaptured) await this.#abandon(uid, network);
       this.counters.enrolFailures += 1;
       throw thrown;
     }
-    this.#options.set(uid, redirect);
     this.counters.enrolled += 1;
     log.info('pod enrolled', { uid, name, namespace });
     this.#tellOutcome(uid, outcome);
@@ -243,8 +243,10 @@ export class Enrolment {
     if (action.do === 'forget') this.#deps.rules.forget(action.record);
     if (action.do !== 'clean') return;
     const { record, owner } = action;
+    // Its new rules do not stand, so the old ones stay.
+    if (owner !== null && this.#deps.pods.network(owner) === null) return;
     try {
-      await this.#deps.rules.clean(record, owner !== null);
+      await this.#deps.rules.clean(record);
       this.counters.cleaned += 1;
       this.#deps.log.info('rules of an earlier run are removed', { uid: record.uid, mechanism: record.mechanism });
     } catch (thrown) {

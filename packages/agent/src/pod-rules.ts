@@ -65,11 +65,11 @@ export class PodRules {
 
   async remove(network: NetworkNamespace): Promise<void> {
     await this.#redirector(network, ANY_OPTIONS).remove();
-    this.#deps.stateFile.delete(network.identity);
+    this.#deps.stateFile.delete({ ...network.identity, mechanism: this.mechanism });
   }
 
-  /** Rules of an earlier run, by what put them there. With an owner the record is the owner's by now and stays. */
-  async clean(record: EnrolledRecord, hasOwner: boolean): Promise<void> {
+  /** Removes rules of an earlier run, by what put them there. */
+  async clean(record: EnrolledRecord): Promise<void> {
     const network = openNetworkNamespace(record.path);
     try {
       // The path may lead elsewhere since it was last looked at.
@@ -77,13 +77,13 @@ export class PodRules {
     } finally {
       network.close();
     }
-    if (!hasOwner) this.#deps.stateFile.delete(record);
+    this.#deps.stateFile.delete(record);
   }
 
   /** Of a pod whose namespace is not at hand: what is written down of it. */
   async cleanLeft(uid: string): Promise<void> {
     for (const record of this.#deps.stateFile.recordsOf(uid)) {
-      if (leadsTo(record.path, record)) await this.clean(record, false);
+      if (leadsTo(record.path, record)) await this.clean(record);
       else this.forget(record);
     }
   }

@@ -24,12 +24,16 @@ test('what was put and not deleted is there for the next run', () => {
   assert.equal(existsSync(`${path}.new`), false);
 });
 
-test('a namespace has one record, whoever it belongs to', () => {
+test('a namespace has one record for each mechanism, whoever it belongs to', () => {
   const file = new StateFile(join(directory, 'hands'));
   file.put(A);
   file.put({ ...A, uid: 'b' });
   assert.deepEqual(file.recordsOf('a'), []);
   assert.deepEqual(file.recordsOf('b'), [{ ...A, uid: 'b' }]);
+  const old: EnrolledRecord = { ...A, uid: 'b', mechanism: 'iptables' };
+  file.put(old);
+  file.delete(A);
+  assert.deepEqual(file.recordsOf('b'), [old]);
 });
 
 const UNREADABLE: readonly (readonly [title: string, text: string])[] = [

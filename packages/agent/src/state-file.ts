@@ -21,7 +21,7 @@ export type Mechanism = 'nftables' | 'iptables';
 
 export class StateFile {
   readonly #path: string;
-  /** By namespace: one that changes hands has one record. */
+  /** By namespace and mechanism: a namespace that changes hands stays one record. */
   readonly #records = new Map<string, EnrolledRecord>();
 
   constructor(path: string) {
@@ -39,12 +39,14 @@ export class StateFile {
   }
 
   put(record: EnrolledRecord): void {
+    const known = this.#records.get(keyOf(record));
+    if (known?.uid === record.uid && known.path === record.path) return;
     this.#records.set(keyOf(record), record);
     this.#write();
   }
 
-  delete(identity: NamespaceIdentity): void {
-    if (this.#records.delete(keyOf(identity))) this.#write();
+  delete(record: NamespaceIdentity & Pick<EnrolledRecord, 'mechanism'>): void {
+    if (this.#records.delete(keyOf(record))) this.#write();
   }
 
   #read(): readonly EnrolledRecord[] {
@@ -73,8 +75,8 @@ export class StateFile {
   }
 }
 
-function keyOf({ inode, device }: NamespaceIdentity): string {
-  return `${device}:${inode}`;
+function keyOf({ inode, device, mechanism }: NamespaceIdentity & Pick<EnrolledRecord, 'mechanism'>): string {
+  return `${device}:${inode}:${mechanism}`;
 }
 
 function parse(text: string): readonly EnrolledRecord[] {

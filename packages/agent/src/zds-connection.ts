@@ -181,14 +181,12 @@ export class ZdsConnection implements RecordOwner {
     };
     const onAnswer = (error: string): void => {
       if (kind === 'add' && error === '') this.#told.add(uid);
+      else this.#told.delete(uid);
       settle(error === '' ? { is: 'done' } : { is: 'refused', error });
     };
-    if (kind === 'del') {
-      this.#told.delete(uid);
-      this.#send({ kind, uid }, [], onAnswer);
-    } else if (this.#deps.pods.get(uid)?.namespaceFd == null) {
-      settle({ is: 'untold', reason: 'the pod went meanwhile' });
-    } else this.#sendAdd(uid, onAnswer);
+    if (kind === 'del') this.#send({ kind, uid }, [], onAnswer);
+    else if (this.#deps.pods.get(uid)?.namespaceFd == null) settle({ is: 'untold', reason: 'the pod went meanwhile' });
+    else this.#sendAdd(uid, onAnswer);
   }
 
   #sendAdd(uid: string, onAnswer: (error: string) => void): void {

@@ -5,16 +5,11 @@
  */
 import type { Rng } from '@ambit/base/rng';
 import type { IpAddress } from './ip-address.ts';
-import type { Endpoint } from './mesh-index.ts';
+import type { MeshIndex } from './mesh-index.ts';
 import type { Service } from './service.ts';
 
-/** What looking up names asks of the mesh's state. */
-export interface NameIndex {
-  /** Of all namespaces, in a fixed order; `hostname` is in lower case and may begin with `*.`. */
-  servicesByHostname(hostname: string): readonly Service[];
-  /** Without those that are unhealthy, unless the service allows them. */
-  endpoints(service: Service): readonly Endpoint[];
-}
+/** What looking up names asks of the mesh's state: hostnames in lower case, which may begin with `*.`. */
+export type NameIndex = Pick<MeshIndex, 'servicesByHostname' | 'endpoints'>;
 
 export interface DnsClient {
   readonly namespace: string;

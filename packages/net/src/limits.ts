@@ -96,3 +96,6 @@ export const LINK_RECORD_MAX_BYTES = 4096;
 
 /** Records taken from one link before the rest of the loop has its turn. */
 export const LINK_RECORDS_PER_TURN = 16;
+
+/** Until a record listener that could not accept tries again. */
+export const ACCEPT_RETRY_MS = 100;

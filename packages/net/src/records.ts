@@ -10,7 +10,7 @@ import { Region } from '@ambit/platform/region';
 import { connectSeqpacket, listenSeqpacket, receiveRecord, sendRecord } from '@ambit/platform/seqpacket';
 import { acceptSocket, closeDescriptor } from '@ambit/platform/socket';
 import type { EngineTimer } from './engine.ts';
-import { LINK_RECORD_MAX_BYTES, LINK_RECORDS_PER_TURN } from './limits.ts';
+import { ACCEPT_RETRY_MS, LINK_RECORD_MAX_BYTES, LINK_RECORDS_PER_TURN } from './limits.ts';
 import type { Reactor } from './reactor/index.ts';
 
 export interface RecordOwner {
@@ -139,7 +139,13 @@ export class RecordListener {
     this.#watch ??= this.#reactor.watch(this.#fd, () => {
       const fd = acceptSocket(this.#fd);
       if (fd >= 0) this.#onConnection(fd);
+      else if (fd !== -EAGAIN) this.#pauseShortly(); // no descriptors left, mostly: asking at once would only spin
     });
+  }
+
+  #pauseShortly(): void {
+    this.pause();
+    this.#reactor.after(ACCEPT_RETRY_MS, () => this.resume());
   }
 
   /** The path goes first, so that whoever comes next finds nobody rather than us. */

@@ -60,7 +60,7 @@ function handleLogging({ method, query }: HttpRequest, { filter, onFilterChanged
 /** `/decisions` lists, `/decisions/ID` tells one: words, or JSON for those who ask for it. */
 function handleDecisions({ method, path, header }: HttpRequest, store: DecisionStore): HttpResponse {
   const [, id] = /^\/decisions(?:\/([^/]+))?$/.exec(path) ?? [];
-  if (!path.startsWith('/decisions') || (id === undefined && path !== '/decisions')) return { status: 404 };
+  if (id === undefined && path !== '/decisions') return { status: 404 };
   if (method !== 'GET') return { status: 405 };
   const asJson = header('accept').includes('application/json');
   if (id === undefined) {

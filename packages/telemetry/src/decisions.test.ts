@@ -10,6 +10,7 @@ import type { Policy } from '@ambit/model/policy';
 import { PolicySet } from '@ambit/model/policy-set';
 import { DecisionStore, DenialExplainer, type KeptDecision } from './decisions.ts';
 import { EXPLANATION_REUSE_MS, EXPLANATIONS_REUSED_MAX } from './limits.ts';
+import { Counter } from './metric-series.ts';
 import { AT_MS, WEB_IDENTITY } from './telemetry.fixture.ts';
 
 const POLICY: Policy = {
@@ -24,11 +25,13 @@ const POLICY: Policy = {
 function makeExplainer(perSecondMax = 1000) {
   const monotonicClock = new ManualClock(5000);
   const kept: KeptDecision[] = [];
+  const unexplained = new Counter();
   const explainer = new DenialExplainer({
     rng: seededRng(1),
     wallClock: new ManualClock(AT_MS),
     monotonicClock,
     keep: (decision) => kept.push(decision),
+    unexplained,
     perSecondMax,
   });
   let explained = 0;
@@ -47,7 +50,7 @@ function makeExplainer(perSecondMax = 1000) {
       return explain(policies, call);
     });
   };
-  return { explainer, kept, deny, monotonicClock, explained: () => explained };
+  return { unexplained, kept, deny, monotonicClock, explained: () => explained };
 }
 
 function decision(id: string, chars = 10): KeptDecision {
@@ -92,10 +95,10 @@ test('the same call under the same policies gets the same id for a while; anothe
 });
 
 test('so many a second are explained; the rest is counted and goes without', () => {
-  const { deny, explainer, explained, monotonicClock } = makeExplainer(3);
+  const { deny, unexplained, explained, monotonicClock } = makeExplainer(3);
   const ports = (from: number) => Array.from({ length: 5 }, (_, i) => deny({ destinationPort: from + i }) !== null);
   assert.deepEqual(ports(1), [true, true, true, false, false]);
-  assert.deepEqual([explained(), explainer.unexplained], [3, 2]);
+  assert.deepEqual([explained(), unexplained.value], [3, 2]);
   // What was explained already costs nothing.
   assert.notEqual(deny({ destinationPort: 1 }), null);
   monotonicClock.advance(999);

@@ -19,6 +19,7 @@ import {
   EXPLANATIONS_PER_SECOND_MAX,
   EXPLANATIONS_REUSED_MAX,
 } from './limits.ts';
+import type { Counter } from './metric-series.ts';
 
 /** As JSON can carry it. */
 export interface KeptDecision {
@@ -38,6 +39,8 @@ export interface ExplainerOptions {
   readonly monotonicClock: Clock;
   /** To the store. */
   readonly keep: (decision: KeptDecision) => void;
+  /** Denials that went without a reason. */
+  readonly unexplained: Counter;
   readonly perSecondMax?: number;
 }
 
@@ -54,8 +57,6 @@ export class DenialExplainer {
   #epoch = -1;
   #secondStartMs = Number.NEGATIVE_INFINITY;
   #thisSecond = 0;
-  /** Denials that went without: a counter for the metrics. */
-  unexplained = 0;
 
   constructor(options: ExplainerOptions) {
     this.#options = options;
@@ -73,7 +74,7 @@ export class DenialExplainer {
     const known = this.#reusable.get(key);
     if (known !== undefined && nowMs < known.untilMs) return known.denial;
     if (!this.#takeRation(nowMs)) {
-      this.unexplained += 1;
+      this.#options.unexplained.add(1);
       return null;
     }
     const denial = this.#work(decision, explain());

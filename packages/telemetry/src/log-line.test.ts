@@ -3,7 +3,7 @@ import test from 'node:test';
 import { LOG_VALUE_CHARS_MAX } from '@ambit/base/log';
 import fc from 'fast-check';
 import { beginLine, type LineFormat, timestamp } from './log-line.ts';
-import { AT_MS } from './telemetry.fixture.ts';
+import { AT_MS, hostileText } from './telemetry.fixture.ts';
 
 function lineOf(format: LineFormat, message: string, fields: readonly (readonly [string, string])[]): string {
   const line = beginLine(format, { atMs: AT_MS, level: 'info', scope: 'ztunnel::proxy', message });
@@ -26,18 +26,9 @@ function readText(line: string): [string, string][] {
   return read;
 }
 
-/** Any UTF-16, with what could hurt more often. */
-const anyText = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 50 }),
-  fc.array(fc.nat(0xffff), { maxLength: 50 }).map((units) => String.fromCharCode(...units)),
-  fc.string({
-    unit: fc.constantFrom('"', '\\', '\n', '\r', '\t', ' ', '=', '\u2028', '\u009b', '\u007f', '{', '}', 'a'),
-    maxLength: 50,
-  }),
-);
 const anyFields = fc
   .array(
-    anyText.filter((text) => text !== ''),
+    hostileText.filter((text) => text !== ''),
     { maxLength: 4 },
   )
   .map((texts) => texts.map((text, i) => [`f${i}`, text] as [string, string]));
@@ -48,19 +39,19 @@ const DANGEROUS = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/;
 
 test('whatever is in message and fields, a text line is one line with its five parts, and gives the fields back', () => {
   fc.assert(
-    fc.property(anyText, anyFields, (message, fields) => {
+    fc.property(hostileText, anyFields, (message, fields) => {
       const line = lineOf('text', message, fields);
       assert.doesNotMatch(line, DANGEROUS);
       assert.equal(line.split('\t').length, 5);
       assert.deepEqual(readText(line), fields);
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
 
 test('whatever is in message and fields, a JSON line is one line and gives everything back', () => {
   fc.assert(
-    fc.property(anyText, anyFields, (message, fields) => {
+    fc.property(hostileText, anyFields, (message, fields) => {
       const line = lineOf('json', message, fields);
       assert.doesNotMatch(line, DANGEROUS);
       assert.deepEqual(Object.entries(JSON.parse(line)), [
@@ -71,13 +62,13 @@ test('whatever is in message and fields, a JSON line is one line and gives every
         ...fields,
       ]);
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
 
 test('an address is bare, and what only claims to be one is quoted', () => {
   fc.assert(
-    fc.property(anyText, (address) => {
+    fc.property(hostileText, (address) => {
       const line = beginLine('text', { atMs: AT_MS, level: 'info', scope: 'access', message: 'm' });
       line.bare('addr', address);
       line.string('next', 'x');

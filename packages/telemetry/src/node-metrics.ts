@@ -48,6 +48,8 @@ export interface NodeMetrics {
   readonly proxiesPending: Family<Gauge, readonly []>;
   readonly proxiesStarted: Family<Counter, readonly []>;
   readonly proxiesStopped: Family<Counter, readonly []>;
+  /** Ours: see decisions.ts. */
+  readonly denialsUnexplained: Family<Counter, readonly []>;
 }
 
 export function registerNodeMetrics(registry: MetricRegistry): NodeMetrics {
@@ -148,6 +150,10 @@ function registerProcess(registry: MetricRegistry) {
     proxiesStopped: registry.counter({
       name: `${prefix}proxies_stopped`,
       help: 'The total number of proxies that were stopped (unstable)',
+    }),
+    denialsUnexplained: registry.counter({
+      name: 'ambit_denials_unexplained',
+      help: 'The total number of denials beyond those that are explained each second',
     }),
   };
 }

@@ -1,6 +1,7 @@
-/** Workloads, baggage and outputs as the tests of this package want them. */
+/** Workloads, baggage, outputs and hostile text as the tests of this package want them. */
 import { ManualClock } from '@ambit/base/clock';
 import type { Baggage } from '@ambit/wire/baggage';
+import fc from 'fast-check';
 import { LogFilter } from './log-filter.ts';
 import type { LineFormat } from './log-line.ts';
 import type { LineOutput } from './scoped-log.ts';
@@ -71,3 +72,14 @@ export function lineOutput(format: LineFormat, filter = 'debug'): LineOutput & {
     lines,
   };
 }
+
+/** Any UTF-16, lone halves of surrogates too, with what could end a quotation, a field or a line more often. */
+export const hostileText = fc
+  .array(
+    fc.oneof(
+      fc.nat(0xffff).map((unit) => String.fromCharCode(unit)),
+      fc.constantFrom('"', '\\', '\n', '\r', '\t', ' ', '=', ',', '{', '}', 'n', '\u2028', '\u009b', '\u007f'),
+    ),
+    { maxLength: 20 },
+  )
+  .map((units) => units.join(''));

@@ -114,11 +114,15 @@ describe('bytes', () => {
     traffic.poll();
     assert.deepEqual(counts(registry), { 'opened -': 1, 'received_bytes -': 10, 'sent_bytes -': 1 });
     first.receivedBytes = 15;
-    opened.carry({ receivedBytes: 2, sentBytes: 0 });
+    const second = { receivedBytes: 2, sentBytes: 0 };
+    opened.carry(second);
     first.receivedBytes = 1000;
     traffic.poll();
     traffic.poll();
     opened.close({ flag: '-', error: null });
+    second.receivedBytes = 1000;
+    opened.poll();
+    opened.carry({ receivedBytes: 1000, sentBytes: 1000 });
     opened.poll();
     assert.deepEqual(counts(registry), { 'opened -': 1, 'closed -': 1, 'received_bytes -': 17, 'sent_bytes -': 1 });
   });

@@ -93,7 +93,9 @@ export class Connection {
   readonly #startMs: number;
   readonly #onClose: () => void;
   #counts: ByteCounts = NO_BYTES;
-  #counted: ByteCounts = NO_BYTES;
+  /** How far those were read. */
+  #countedReceived = 0;
+  #countedSent = 0;
   #receivedBytes = 0;
   #sentBytes = 0;
   #isClosed = false;
@@ -118,26 +120,28 @@ export class Connection {
   carry(counts: ByteCounts): void {
     this.poll();
     this.#counts = counts;
-    this.#counted = NO_BYTES;
+    this.#countedReceived = 0;
+    this.#countedSent = 0;
   }
 
   poll(): void {
+    if (this.#isClosed) return;
     const { receivedBytes, sentBytes } = this.#counts;
-    const received = receivedBytes - this.#counted.receivedBytes;
-    const sent = sentBytes - this.#counted.sentBytes;
-    if (received === 0 && sent === 0) return;
-    this.#received.add(received);
-    this.#sent.add(sent);
+    const received = receivedBytes - this.#countedReceived;
+    const sent = sentBytes - this.#countedSent;
+    this.#countedReceived = receivedBytes;
+    this.#countedSent = sentBytes;
     this.#receivedBytes += received;
     this.#sentBytes += sent;
-    this.#counted = { receivedBytes, sentBytes };
+    this.#received.add(received);
+    this.#sent.add(sent);
   }
 
   /** The first end counts: a connection may be given up while it fails. */
   close({ flag, error, denial = null }: ConnectionEnd): void {
     if (this.#isClosed) return;
+    this.poll();
     this.#isClosed = true;
-    this.carry(NO_BYTES);
     const { registry, metrics, accessLog, clock } = this.#options;
     const labels = flag === '-' ? this.#labels : registry.labels(TRAFFIC_LABELS, withFlag(this.#labels.values, flag));
     metrics.connectionsClosed.at(labels).add(1);

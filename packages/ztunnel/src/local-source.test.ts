@@ -173,6 +173,24 @@ describe('a file', () => {
     }),
   );
   test(
+    'that was out of reach for a while is in force again, though nothing about it changed',
+    withFolder((folder) => {
+      mkdirSync(join(folder, 'mounted'));
+      const path = join(folder, 'mounted', 'mesh.yaml');
+      const timers = new ManualTimers();
+      writeFileSync(path, meshOf('a'));
+      const { source } = open(path, timers);
+      source.start();
+      renameSync(join(folder, 'mounted'), join(folder, 'away'));
+      look(timers);
+      assert.equal(source.fault?.code, 'LOCAL_FILE_UNREADABLE');
+      renameSync(join(folder, 'away'), join(folder, 'mounted'));
+      look(timers);
+      assert.equal(source.fault, null);
+      source.close();
+    }),
+  );
+  test(
     'behind a link that is moved to another folder, as Kubernetes does, is found',
     withFolder((folder) => {
       for (const [name, uid] of [

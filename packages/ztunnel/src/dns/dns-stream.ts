@@ -100,8 +100,8 @@ export class DnsStream implements Receiver {
   /** Half a query does not count, nor does a client that takes its answers slowly. */
   readonly #onIdle = (): void => {
     const leftMs = this.#activeMs + TCP_IDLE_MS - this.#engine.nowMs();
-    if (leftMs > 0 || this.#pending.size > 0)
-      this.#idle = this.#engine.after(Math.max(leftMs, TCP_IDLE_MS / 10), this.#onIdle);
+    const isWaiting = leftMs > 0 || this.#pending.size > 0;
+    if (isWaiting) this.#idle = this.#engine.after(leftMs > 0 ? leftMs : TCP_IDLE_MS, this.#onIdle);
     else this.abort('the client was silent for too long');
   };
 }

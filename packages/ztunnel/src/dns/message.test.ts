@@ -3,7 +3,7 @@ import test from 'node:test';
 import { type Answer, DNSSEC_OK, decode, encode, type Packet } from 'dns-packet';
 import fc from 'fast-check';
 import { isAnswerTo, isTruncated, rcodeOf, relayAnswer, writeAnswer, writeError } from './answer.ts';
-import { FORMERR, NOERROR, NOTIMP, SERVFAIL } from './message.ts';
+import { decodeMessage, FORMERR, NOERROR, NOTIMP, SERVFAIL } from './message.ts';
 import { parseQuery, type Query, udpAnswerBytesMax } from './query.ts';
 
 const NAME = 'Web.Shop.svc.cluster.local';
@@ -216,6 +216,14 @@ test('a relayed answer has the id of the client, RA and no AA, else it is as it 
   const cut = relayAnswer(query, upstream, upstream.length - 1);
   assert.ok(isTruncated(cut) && cut.length === query.questionEnd && rcodeOf(cut) === 3);
   assert.deepEqual(decode(Buffer.from(cut)).questions?.[0]?.name, NAME);
+});
+
+test('counts that the bytes cannot hold are not believed, nor records that go on behind the end', () => {
+  const answer = encode({ type: 'response', questions: [], answers: [{ type: 'A', name: 'a', data: '10.0.0.1' }] });
+  assert.equal(decodeMessage(answer)?.answers?.length, 1);
+  assert.equal(decodeMessage(answer.subarray(0, -1)), null);
+  assert.equal(decodeMessage(Buffer.from(answer).fill(0xff, 8, 10)), null);
+  assert.equal(decodeMessage(answer.subarray(0, 11)), null);
 });
 
 /** Well-formed queries with a few bytes changed, cut or added. */

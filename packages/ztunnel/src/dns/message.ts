@@ -20,8 +20,12 @@ export const RA = 0x0080;
 export const CD = 0x0010;
 export const RCODE_MASK = 0x000f;
 
+/** A question about the root. Counts beyond what the bytes can hold cost `dns-packet` 512 KB each. */
+const RECORD_BYTES_MIN = 5;
+
 /** Null when a stranger's message is not one: `dns-packet` throws then, or has read on behind the end. */
 export function decodeMessage(bytes: Uint8Array): DecodedPacket | null {
+  if (bytes.length < HEADER_BYTES || countOfRecords(bytes) * RECORD_BYTES_MIN > bytes.length) return null;
   try {
     const packet = decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
     return decode.bytes > bytes.length ? null : packet;
@@ -33,6 +37,11 @@ export function decodeMessage(bytes: Uint8Array): DecodedPacket | null {
 /** Not `slice`, which copies nothing where a Buffer is given. */
 export function copyBytes(bytes: Uint8Array, offset: number, length: number): Uint8Array {
   return new Uint8Array(bytes.subarray(offset, offset + length));
+}
+
+function countOfRecords(bytes: Uint8Array): number {
+  const header = viewOf(bytes, 0, HEADER_BYTES);
+  return header.getUint16(4) + header.getUint16(6) + header.getUint16(8) + header.getUint16(10);
 }
 
 export function viewOf(bytes: Uint8Array, offset: number, length: number): DataView {

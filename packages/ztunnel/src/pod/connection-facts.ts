@@ -6,8 +6,9 @@ import type { Identity } from '@ambit/model/identity';
 import type { Service } from '@ambit/model/service';
 import type { Workload } from '@ambit/model/workload';
 import type { SocketAddress } from '@ambit/net/engine';
+import type { Denial } from '@ambit/telemetry/access-log';
+import type { ResponseFlag } from '@ambit/telemetry/traffic-labels';
 import type { Baggage } from '@ambit/wire/baggage';
-import type { ResponseFlag } from './failure-flags.ts';
 
 /** `outbound`: the pod's application called. `inbound`: it is called. */
 export type Direction = 'outbound' | 'inbound';
@@ -37,8 +38,8 @@ export interface ConnectionFacts {
 export interface ConnectionFailure {
   readonly flag: ResponseFlag;
   readonly message: string;
-  /** Of the explanation in the `DenialSink`. */
-  readonly denial?: string;
+  /** Null: no policy denied it, or its reasons were not kept. */
+  readonly denial: Denial | null;
 }
 
 export interface ConnectionObserver {
@@ -48,7 +49,16 @@ export interface ConnectionObserver {
   rejected(direction: Direction, client: SocketAddress, destination: SocketAddress, reason: string): void;
 }
 
+export interface ByteCounts {
+  /** From the client. */
+  readonly receivedBytes: number;
+  /** To the client. */
+  readonly sentBytes: number;
+}
+
 export interface ConnectionTracker {
+  /** Bytes flow from now on; the counts grow by themselves until the end. */
+  carrying(counts: ByteCounts): void;
   /** Once. `received` came from the client, `sent` went to it (reference 8.2). */
   closed(receivedBytes: number, sentBytes: number, failure: ConnectionFailure | null): void;
 }

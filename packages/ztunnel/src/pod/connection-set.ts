@@ -2,7 +2,7 @@
 import type { AmbitError } from '@ambit/base/errors';
 import type { SocketAddress } from '@ambit/net/engine';
 import type { ConnectionObserver, Direction } from './connection-facts.ts';
-import type { DenialRecorder } from './denial-recorder.ts';
+import type { Denials } from './denials.ts';
 import { podError } from './errors.ts';
 import type { LiveConnections } from './live-connections.ts';
 import { type PendingClient, PodConnection } from './pod-connection.ts';
@@ -10,14 +10,14 @@ import { type PendingClient, PodConnection } from './pod-connection.ts';
 export interface ConnectionSetOptions {
   readonly observer: ConnectionObserver;
   readonly live: LiveConnections;
-  readonly denials: DenialRecorder;
+  readonly denials: Denials;
   readonly connectionsMax: number;
 }
 
 export class ConnectionSet {
   readonly observer: ConnectionObserver;
   readonly live: LiveConnections;
-  readonly denials: DenialRecorder;
+  readonly denials: Denials;
   /** Steps that threw; each cost its own connection. */
   faults = 0;
   /** When the last one ends. */

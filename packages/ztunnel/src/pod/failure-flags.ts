@@ -1,22 +1,12 @@
 /**
  * Which of Istio's response flags an error is told as, and whether it counts as a failure at all (reference 8.1). A flag
- * is a label of a metric: few, fixed, and the same whichever of our layers failed.
+ * is a label of a metric: few, fixed, and the same whichever of our layers failed. `-` is no failure: only the log tells it.
  */
 import type { AmbitError } from '@ambit/base/errors';
 import type { NetErrorCode } from '@ambit/net/errors';
 import type { HboneErrorCode } from '@ambit/net/hbone';
+import type { ResponseFlag } from '@ambit/telemetry/traffic-labels';
 import type { PodErrorCode } from './errors.ts';
-
-/** `-`: something happened that the log tells and no metric counts. */
-export type ResponseFlag =
-  | '-'
-  | 'DENY'
-  | 'CONNECT'
-  | 'TLS_FAILURE'
-  | 'H2_HANDSHAKE_FAILURE'
-  | 'NETWORK_POLICY'
-  | 'IDENTITY_ERROR'
-  | 'CERT_REVOKED';
 
 /** What is not listed is CONNECT, as there. */
 const FLAGS: Readonly<Partial<Record<NetErrorCode | HboneErrorCode | PodErrorCode, ResponseFlag>>> = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import { formatExplanation } from '@ambit/model/explain-format';
 import type { Policy } from '@ambit/model/policy';
-import type { Connection, Receiver } from '@ambit/net/engine';
+import type { Connection, ConnectOptions, Receiver } from '@ambit/net/engine';
 import { aborted } from '@ambit/net/errors';
 import { encodeProxyHeader } from '@ambit/wire/proxy-v2';
 import { ip, service, workload } from '../state/mesh.fixture.ts';
@@ -10,6 +10,8 @@ import { bytes, PodWorld, policy, type TestPod } from './pod-world.fixture.ts';
 
 const WEB = 'cluster.local/ns/shop/sa/web';
 const exactly = (value: string) => ({ is: 'exact', value }) as const;
+
+const UNKNOWN = 'connection closed due to policy rejection: a policy that the workload names is not known yet';
 
 interface Pair {
   readonly world: PodWorld;
@@ -71,11 +73,11 @@ describe('policies decide by principal, namespace and port', () => {
 function assertDenied({ web, api }: Pair, message: string): void {
   const { failure } = api.observer.one.closed!;
   assert.equal(failure!.flag, 'DENY');
-  assert.ok(failure!.message.startsWith(message), failure!.message);
-  assert.deepEqual([...api.denials.keys()], [failure!.denial]);
+  assert.equal(failure!.message, message);
+  assert.deepEqual([...api.denials.keys()], [failure!.denial?.id]);
   const [explanation] = api.denials.values();
   assert.equal(explanation!.decision.verdict, 'deny');
-  assert.ok(failure!.message.endsWith(formatExplanation(explanation!).short));
+  assert.equal(failure!.denial?.reason, formatExplanation(explanation!).short);
   assert.equal(web.observer.failure, 'CONNECT http status: 401');
   assert.equal(api.served.length, 0, 'the application was never dialled');
   assert.deepEqual([api.observer.one.closed?.received, api.observer.one.closed?.sent], [0, 0]);
@@ -162,7 +164,8 @@ describe('a policy that the workload names and that is not known', () => {
     world.pass(4900);
     assert.equal(api.observer.told.length, 0);
     world.pass(1000);
-    assertDenied({ world, web, api }, 'connection closed due to policy rejection: policy not known yet: "shop/late"');
+    assertDenied({ world, web, api }, UNKNOWN);
+    assert.match(api.observer.one.closed!.failure!.denial!.reason, /^policy not known yet: "shop\/late"/);
     await world.stop();
   });
 
@@ -195,6 +198,17 @@ describe('a policy that the workload names and that is not known', () => {
     assert.equal(call.side?.receivedBytes, 200);
     await world.stop();
   });
+});
+
+test('a denial whose reasons are not kept is told all the same', async () => {
+  const { world, web, api } = await pair();
+  api.explains = false;
+  world.ready([policy('p', null)]);
+  web.call('10.0.0.2', 8080);
+  world.pass();
+  const message = 'connection closed due to policy rejection: allow policies exist, but none allowed';
+  assert.deepEqual(api.observer.one.closed?.failure, { flag: 'DENY', message, denial: null });
+  await world.stop();
 });
 
 test('an application that is not reached: 503, CONNECT, and the words of Istio', async () => {
@@ -234,6 +248,35 @@ test('the application sees the client, or the proxy where the source is not kept
     assert.deepEqual(api.seenFrom, [seen]);
     await world.stop();
   }
+});
+
+test("each dial is made in the pod's namespace with the proxy's mark, from the client's address if it is another's", async () => {
+  const dial = { namespaceFd: 42, mark: 0x539 };
+  const { world, web, api } = await pair({ options: { dial } });
+  const dialled: ConnectOptions[] = [];
+  const connect = api.engine.connect.bind(api.engine);
+  api.engine.connect = (options, result) => {
+    dialled.push(options);
+    return connect(options, result);
+  };
+  world.ready();
+  web.call('10.0.0.2', 8080);
+  world.pass();
+  // The pod calls itself: over its own port 15008 to its own application.
+  api.call('10.0.0.2', 8080);
+  world.pass();
+  const ofProxy = dialled.filter(({ mark }) => mark === 0x539);
+  assert.ok(ofProxy.every(({ namespaceFd }) => namespaceFd === 42));
+  assert.deepEqual(
+    ofProxy.map(({ port, sourceIp, transparent }) => [port, sourceIp, transparent]),
+    [
+      [8080, '10.0.0.1', true],
+      [15_008, undefined, undefined],
+      [8080, undefined, undefined],
+    ],
+  );
+  assert.equal(dialled.length, 1 + ofProxy.length, 'the other one is the application, which called the proxy');
+  await world.stop();
 });
 
 describe('the answer tells of the destination, and only when it is 200', () => {

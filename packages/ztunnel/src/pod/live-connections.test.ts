@@ -63,6 +63,7 @@ test('changes that come faster than a round starve nobody', () => {
     network.schedule.runNext();
   }
   assert.deepEqual(cut, [1, 1000]);
+  assert.equal(live.counters.rounds, 1, 'a change in the middle of a round prolongs it, and starts no other beside it');
   network.run();
   assert.equal(live.isRechecking, false);
   assert.ok(live.counters.rechecked >= 998 + 2);
@@ -128,7 +129,7 @@ test('a policy change cuts what it forbids and nothing else, with DENY, and both
     [failure?.flag, failure?.message, received, sent],
     ['DENY', 'connection closed due to policy change', 10, 0],
   );
-  assert.equal(api.denials.get(failure!.denial!)?.decision.by, 'shop/p');
+  assert.equal(api.denials.get(failure!.denial!.id!)?.decision.by, 'shop/p');
   assert.equal(calls[0]!.side?.error?.code, 'CONNECTION_RESET');
   assert.equal(web.observer.told.find(({ closed }) => closed !== null)?.closed?.failure?.flag, 'CONNECT');
   assert.deepEqual([api.proxy.counters.live, api.proxy.counters.forbidden], [2, 1]);

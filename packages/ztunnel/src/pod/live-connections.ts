@@ -7,13 +7,14 @@
  */
 import { authorize, type UnknownPolicyRule } from '@ambit/model/authorize';
 import type { Call } from '@ambit/model/call';
+import type { Decision } from '@ambit/model/decision';
 import type { PolicySet } from '@ambit/model/policy-set';
 import type { Engine } from '@ambit/net/engine';
 
 /** Whose connection it is. */
 export interface LiveConnection {
-  /** `policies` are those that forbid the call now. */
-  forbid(call: Call, policies: PolicySet): void;
+  /** `policies` are those that forbid the call now; no decision: there was a fault of ours in deciding. */
+  forbid(call: Call, policies: PolicySet, decision: Decision | null): void;
 }
 
 export interface LiveEntry {
@@ -101,25 +102,26 @@ export class LiveConnections {
   #recheck(entry: LiveEntry): void {
     this.counters.rechecked += 1;
     this.#entries.delete(entry);
-    if (this.#isAllowed(entry)) {
+    const decision = this.#decide(entry);
+    if (decision?.verdict === 'allow') {
       entry.version = this.#version;
       this.#entries.add(entry);
       return;
     }
     this.counters.forbidden += 1;
     try {
-      entry.connection.forbid(entry.call, this.#policies);
+      entry.connection.forbid(entry.call, this.#policies, decision);
     } catch {
       this.counters.faults += 1;
     }
   }
 
-  #isAllowed({ call }: LiveEntry): boolean {
+  #decide({ call }: LiveEntry): Decision | null {
     try {
-      return authorize(this.#policies, call, null, this.#unknownPolicy).verdict === 'allow';
+      return authorize(this.#policies, call, null, this.#unknownPolicy);
     } catch {
       this.counters.faults += 1;
-      return false;
+      return null;
     }
   }
 }

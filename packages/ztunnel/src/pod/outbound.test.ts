@@ -3,15 +3,24 @@ import test, { describe } from 'node:test';
 import { formatIdentity } from '@ambit/model/identity';
 import type { Service } from '@ambit/model/service';
 import type { Workload } from '@ambit/model/workload';
+import type { Connection } from '@ambit/net/engine';
 import { aborted } from '@ambit/net/errors';
+import { Opening } from '@ambit/testkit/hbone-world';
 import { parseTraceparent } from '@ambit/wire/traceparent';
 import { ip, service, workload } from '../state/mesh.fixture.ts';
 import { POD_LIMITS } from './limits.ts';
 import { bytes, PodWorld, type TestPod } from './pod-world.fixture.ts';
 
 const WAYPOINT_IP = '10.0.0.10';
+const WEB = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' };
 const toWaypoint = { destination: { case: 'address', value: { address: ip(WAYPOINT_IP).toBytes() } } } as const;
 const WAYPOINT = { ...toWaypoint, hboneMtlsPort: 15_008 };
+
+/** The pod that calls is itself the waypoint. */
+const BY_WEB = {
+  destination: { case: 'address', value: { address: ip('10.0.0.1').toBytes() } },
+  hboneMtlsPort: 15_008,
+} as const;
 
 const hbone = (name: string, ips: string[], given: Parameters<typeof workload>[1] = {}): Workload =>
   workload(`c//Pod/shop/${name}`, { ips, tunnelProtocol: 1, serviceAccount: name, ...given });
@@ -68,6 +77,18 @@ describe('where a call goes, by the names of the rows of Istio', () => {
       [hbone('api', ['10.0.0.2'], inApi), svc({ waypoint: WAYPOINT }), waypoint],
       '10.1.0.1:80',
       '10.0.0.10:15008 CONNECT 10.1.0.1:80 waypoint api.shop',
+    ],
+    [
+      'destination_waypoint on a port of its own',
+      [hbone('api', ['10.0.0.2'], { waypoint: { ...toWaypoint, hboneMtlsPort: 15_443 } }), waypoint],
+      '10.0.0.2:80',
+      '10.0.0.10:15443 CONNECT 10.0.0.2:80 waypoint -',
+    ],
+    [
+      'source_waypoint',
+      [hbone('api', ['10.0.0.2'], { waypoint: BY_WEB }), hbone('web', ['10.0.0.1'])],
+      '10.0.0.2:80',
+      '10.0.0.2:15008 CONNECT 10.0.0.2:80 api -',
     ],
     [
       'a waypoint that nobody knows',
@@ -159,6 +180,19 @@ describe('calls to the proxy itself are refused', () => {
       await world.stop();
     });
   }
+});
+
+test('who dials the proxy itself, past redirection, is refused before anything is known', async () => {
+  const world = new PodWorld();
+  const web = await world.pod('web', '10.0.0.1', { unknown: true });
+  web.engine.listen({ ip: '10.0.0.1', port: 15_001 }, (connection) => web.proxy.outbound(connection));
+  const call = new Opening();
+  const onOpen = (connection: Connection): void => call.onOpen(connection, { headers: [], peerIdentity: WEB });
+  web.engine.connect({ ip: '10.0.0.1', port: 15_001 }, { onOpen, onFail: (error) => call.onFail(error) });
+  world.pass();
+  assert.equal(outcome(web), 'attempted recursive call to ourselves');
+  assert.ok(call.side?.closed);
+  await world.stop();
 });
 
 test('a port like ours at another address is nobody of ours', async () => {

@@ -8,9 +8,12 @@
  */
 import { AmbitError, asAmbitError } from '@ambit/base/errors';
 import type { Call } from '@ambit/model/call';
+import type { Decision } from '@ambit/model/decision';
 import type { PolicySet } from '@ambit/model/policy-set';
 import type { CopyObserver, CopyPair, CopyResult } from '@ambit/net/copy';
 import type { EngineTimer, SocketAddress } from '@ambit/net/engine';
+import type { Denial } from '@ambit/telemetry/access-log';
+import type { ResponseFlag } from '@ambit/telemetry/traffic-labels';
 import type { ConnectionFacts, ConnectionFailure, ConnectionTracker, Direction } from './connection-facts.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import { podError } from './errors.ts';
@@ -90,10 +93,11 @@ export class PodConnection implements CopyObserver, LiveConnection {
   carry(pair: CopyPair): void {
     this.#step = null;
     this.#pair = pair;
+    this.#tracker?.carrying(pair);
   }
 
   /** The client is told; the observer hears the message. Before bytes flow. */
-  fail(error: AmbitError, denial?: string): void {
+  fail(error: AmbitError, denial: Denial | null = null): void {
     if (this.over) return;
     try {
       this.#end(failureOf(connectFlag(error), error, denial));
@@ -109,7 +113,7 @@ export class PodConnection implements CopyObserver, LiveConnection {
   }
 
   /** Ends it in any state. */
-  cut(error: AmbitError, denial?: string): void {
+  cut(error: AmbitError, denial: Denial | null = null): void {
     if (this.over) return;
     if (this.#pair === null) {
       this.fail(error, denial);
@@ -119,10 +123,10 @@ export class PodConnection implements CopyObserver, LiveConnection {
     this.#pair.abort(error);
   }
 
-  forbid(call: Call, policies: PolicySet): void {
+  forbid(call: Call, policies: PolicySet, decision: Decision | null): void {
     this.run(() => {
-      const { id } = this.#set.denials.record(policies, call);
-      this.cut(podError('POD_POLICY_CHANGED', 'connection closed due to policy change'), id);
+      const denial = decision === null ? null : this.#set.denials.reasonsOf(decision, policies, call);
+      this.cut(podError('POD_POLICY_CHANGED', 'connection closed due to policy change'), denial);
     });
   }
 
@@ -144,6 +148,6 @@ export class PodConnection implements CopyObserver, LiveConnection {
   }
 }
 
-function failureOf(flag: ConnectionFailure['flag'], { message }: AmbitError, denial?: string): ConnectionFailure {
-  return denial === undefined ? { flag, message } : { flag, message, denial };
+function failureOf(flag: ResponseFlag, { message }: AmbitError, denial: Denial | null = null): ConnectionFailure {
+  return { flag, message, denial };
 }

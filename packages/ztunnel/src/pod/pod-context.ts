@@ -2,12 +2,15 @@
 import type { AmbitError } from '@ambit/base/errors';
 import type { Rng } from '@ambit/base/rng';
 import type { UnknownPolicyRule } from '@ambit/model/authorize';
+import type { Call } from '@ambit/model/call';
+import type { Decision } from '@ambit/model/decision';
 import type { Explanation } from '@ambit/model/explain';
 import type { MeshIndex } from '@ambit/model/mesh-index';
 import type { PolicySet } from '@ambit/model/policy-set';
 import type { Workload } from '@ambit/model/workload';
 import type { ConnectOptions, Engine, TlsContext } from '@ambit/net/engine';
 import type { HboneLimits } from '@ambit/net/limits';
+import type { Denial } from '@ambit/telemetry/access-log';
 import type { ConnectionObserver } from './connection-facts.ts';
 import type { PodLimits } from './limits.ts';
 
@@ -27,9 +30,10 @@ export interface TlsSource {
   for(identity: string, done: (result: TlsContext | AmbitError) => void): void;
 }
 
-/** Kept for a while, so that the id in the access log leads to the reasons. */
+/** Keeps reasons for a while, so that an id in the access log leads to them. */
 export interface DenialSink {
-  denied(id: string, explanation: Explanation): void;
+  /** `explain` costs more than deciding did: a flood of denials need not be explained. Null: it was not. */
+  denied(decision: Decision, call: Call, explain: () => Explanation): Denial | null;
 }
 
 export type PodDialOptions = Pick<ConnectOptions, 'namespaceFd' | 'mark'>;
@@ -63,6 +67,6 @@ export interface PodDependencies {
   readonly tls: TlsSource;
   readonly observer: ConnectionObserver;
   readonly denials: DenialSink;
-  /** For choices, trace ids and ids of denials; nothing secret comes from it. */
+  /** For choices and trace ids; nothing secret comes from it. */
   readonly rng: Rng;
 }

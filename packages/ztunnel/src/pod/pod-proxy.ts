@@ -132,8 +132,6 @@ export class PodProxy {
   #tellIfDrained(): void {
     if (!this.#serverDrained || !this.#poolDrained || this.#pod.connections.size > 0) return;
     for (const deadline of this.#deadlines.splice(0)) deadline.cancel();
-    // A tunnel that was opened during the drain may have left its connection idle.
-    this.#pool.close();
     for (const onDrained of this.#onDrained.splice(0)) this.#pod.parts.engine.after(0, onDrained);
   }
 }

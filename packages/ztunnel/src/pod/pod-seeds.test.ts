@@ -96,10 +96,10 @@ function check(
       assert.notEqual(closed, null, 'each tracker was closed');
       const { failure } = closed!;
       if (failure?.message.startsWith('the client left')) seen.left += 1;
-      assert.equal(failure?.flag === 'DENY', failure?.denial !== undefined, 'each denial has its reasons');
-      if (failure?.denial === undefined) continue;
+      assert.equal(failure?.flag === 'DENY', (failure?.denial ?? null) !== null, 'each denial has its reasons');
+      if (failure?.denial == null) continue;
       seen.denied += 1;
-      assert.equal(denials.get(failure.denial)?.decision.verdict, 'deny');
+      assert.equal(denials.get(failure.denial.id!)?.decision.verdict, 'deny');
     }
     assert.equal(proxy.counters.faults, 0);
   }

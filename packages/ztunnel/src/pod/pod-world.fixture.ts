@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { AmbitError } from '@ambit/base/errors';
 import { seededRng } from '@ambit/base/rng';
 import type { Explanation } from '@ambit/model/explain';
+import { formatExplanation } from '@ambit/model/explain-format';
 import { formatIdentity } from '@ambit/model/identity';
 import type { Policy, PolicyMatch } from '@ambit/model/policy';
 import type { Service } from '@ambit/model/service';
@@ -11,6 +12,7 @@ import type { Connection, Duplex, Engine, Listener, Receiver, SocketAddress, Tls
 import { type ConnectResponder, HBONE_PORT, HbonePool, HboneServer, type InboundCall } from '@ambit/net/hbone';
 import { HBONE_LIMITS, type HboneLimits } from '@ambit/net/limits';
 import { type MemoryEngine, MemoryNetwork, type MemoryNetworkOptions } from '@ambit/net/memory';
+import type { Denial } from '@ambit/telemetry/access-log';
 import { materialFor } from '@ambit/testkit/authority';
 import { NOTHING, Opening, type Sending, Side } from '@ambit/testkit/hbone-world';
 import type { HboneRequest } from '@ambit/wire/hbone';
@@ -40,9 +42,18 @@ export class Observer implements ConnectionObserver {
   opened(facts: ConnectionFacts): ConnectionTracker {
     const told: Told = { facts, closed: null };
     this.told.push(told);
+    let counts = { receivedBytes: 0, sentBytes: 0 };
     return {
+      carrying: (given) => {
+        counts = given;
+      },
       closed: (received, sent, failure) => {
         assert.equal(told.closed, null, 'a connection is told as closed once');
+        assert.deepEqual(
+          [counts.receivedBytes, counts.sentBytes],
+          [received, sent],
+          'the counts that grew are those of the end',
+        );
         told.closed = { received, sent, failure };
       },
     };
@@ -215,6 +226,8 @@ export class TestPod {
   readonly engine: Engine;
   readonly observer = new Observer();
   readonly denials = new Map<string, Explanation>();
+  /** Whether reasons of denials are kept. */
+  explains = true;
   readonly proxy: PodProxy;
   /** Connections that its applications accepted, in order. */
   readonly served: Side[] = [];
@@ -251,7 +264,7 @@ export class TestPod {
         },
       },
       observer: this.observer,
-      denials: { denied: (id, explanation) => this.denials.set(id, explanation) },
+      denials: { denied: (_decision, _call, explain) => this.#keep(explain()) },
       rng: seededRng(7),
     });
     state.onChange(() => this.proxy.meshChanged());
@@ -278,6 +291,13 @@ export class TestPod {
     const destination = { ip: this.ip, port };
     const captured = (connection: Connection): void => this.proxy.plaintext(new Redirected(connection, destination));
     return this.#dialCaptured(from, sends, captured);
+  }
+
+  #keep(explanation: Explanation): Denial | null {
+    if (!this.explains) return null;
+    const id = `denial-${this.denials.size}`;
+    this.denials.set(id, explanation);
+    return { id, reason: formatExplanation(explanation).short };
   }
 
   closeListeners(): void {
@@ -334,18 +354,15 @@ export function bytes(count: number, seed = 1, end = true): Sending {
   return { bytes: count, seed, end };
 }
 
-/** A connection as redirection would bring it. */
+/** A connection as redirection would bring it: it arrives somewhere else than it was meant for. */
 class Redirected implements Connection {
   readonly #inner: Connection;
+  readonly local: SocketAddress = { ip: '127.0.0.1', port: OWN_PORTS[0]! };
   readonly originalDestination: SocketAddress;
 
   constructor(inner: Connection, originalDestination: SocketAddress) {
     this.#inner = inner;
     this.originalDestination = originalDestination;
-  }
-
-  get local(): SocketAddress {
-    return this.#inner.local;
   }
 
   get remote(): SocketAddress {

@@ -6,7 +6,7 @@ import type { Workload } from '@ambit/model/workload';
 import type { Connection, ConnectOptions, SocketAddress } from '@ambit/net/engine';
 import { WaitList } from '../state/wait-list.ts';
 import { ConnectionSet } from './connection-set.ts';
-import { DenialRecorder } from './denial-recorder.ts';
+import { Denials, rejectionMessage } from './denials.ts';
 import { podError } from './errors.ts';
 import { ipOf } from './ip-of.ts';
 import { LiveConnections } from './live-connections.ts';
@@ -22,14 +22,14 @@ export class Pod {
 
   constructor(options: PodOptions, parts: PodDependencies) {
     const { unknownPolicy, limits } = options;
-    const { engine, mesh, observer, denials, rng } = parts;
+    const { engine, mesh, observer } = parts;
     this.options = options;
     this.parts = parts;
     this.waiting = new WaitList(limits.waitingMax);
     const { rechecksPerTurn, connectionsMax } = limits;
     this.live = new LiveConnections({ engine, policies: mesh.policies, unknownPolicy, rechecksPerTurn });
-    const recorder = new DenialRecorder(denials, rng, unknownPolicy);
-    this.connections = new ConnectionSet({ observer, live: this.live, denials: recorder, connectionsMax });
+    const denials = new Denials(parts.denials, unknownPolicy);
+    this.connections = new ConnectionSet({ observer, live: this.live, denials, connectionsMax });
   }
 
   /** Goes on with the pod's workload, once workloads and policies have come and it is among them. */
@@ -89,9 +89,10 @@ export class Pod {
   admit(connection: PodConnection, call: Call): boolean {
     const { policies } = this.parts.mesh;
     connection.watchPolicies(call);
-    if (authorize(policies, call, null, this.options.unknownPolicy).verdict === 'allow') return true;
-    const { id, short } = this.connections.denials.record(policies, call);
-    connection.fail(podError('POD_POLICY_DENIED', `connection closed due to policy rejection: ${short}`), id);
+    const decision = authorize(policies, call, null, this.options.unknownPolicy);
+    if (decision.verdict === 'allow') return true;
+    const denial = this.connections.denials.reasonsOf(decision, policies, call);
+    connection.fail(podError('POD_POLICY_DENIED', rejectionMessage(decision)), denial);
     return false;
   }
 

@@ -107,9 +107,8 @@ export class MeshState implements MeshIndex {
       this.#services.join(workload);
       if (this.#workloads.isLocal(workload)) localWorkloads.push(workload);
     }
-    for (const name of removedNames) {
-      if (!remove(name) && isServiceName(name)) this.#services.remove(name);
-    }
+    // A removed address has a name and no kind; only uids have slashes in what would be the hostname.
+    for (const name of removedNames) if (!remove(name)) this.#services.remove(name);
     this.#hasAddresses = true;
     this.#epoch += 1;
     const change: AddressChange = {
@@ -241,12 +240,6 @@ export class MeshState implements MeshIndex {
     this.#waiters.wake();
     if (thrown.length > 0) throw new AggregateError(thrown, 'listeners of the mesh state failed');
   }
-}
-
-/** A removed address has a name and no kind. Uids have a slash in what would be the hostname. */
-function isServiceName(name: string): boolean {
-  const slash = name.indexOf('/');
-  return slash >= 0 && !name.includes('/', slash + 1);
 }
 
 function distinctIdentities(workloads: readonly Workload[]): readonly Identity[] {

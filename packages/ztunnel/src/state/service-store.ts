@@ -106,7 +106,7 @@ export class ServiceStore {
       const members = this.#members.get(key);
       if (members === undefined) continue;
       members.delete(workload);
-      
+      if (members.size === 0) this.#members.delete(key);
     }
   }
 }

@@ -72,6 +72,20 @@ const LOOKUPS: Readonly<Record<string, LookupCase>> = {
     address: 'fd00::1',
     found: '64',
   },
+  'exact_v6: every part of the address counts': {
+    given: [
+      'fd01::',
+      'fd00:1::',
+      'fd00:0:1::',
+      'fd00:0:0:1::',
+      'fd00::1:0:0:0',
+      'fd00::1:0:0',
+      'fd00::1:0',
+      'fd00::1',
+    ].map((address) => service(`a/${address}`, { vips: [address] })),
+    address: 'fd00::1:0',
+    found: 'fd00::1:0',
+  },
   cidr_family_mismatch: { given: [block('a/a', '0.0.0.0/0')], address: 'fd00::1', found: null },
   'cidr_family_mismatch: the other way': { given: [block('a/a', '::/0')], found: null },
   exact_v4_with_cidr_v6: {
@@ -114,6 +128,7 @@ for (const [name, { given, address = '10.0.0.1', network = '', from = 'ns', foun
 test('cidr_remove_cleanup: a service that is removed, or comes again elsewhere, leaves no address behind', () => {
   const given = { vips: ['10.0.0.1', '10.0.0.1', 'fd00::1', '10.0.0.0/8', 'fd00::/8'] };
   const state = meshOf([service('a/a', given)]);
+  assert.equal(state.servicesByVip('', ip('10.0.0.1')).length, 1);
   apply(state, [service('a/a', { vips: ['10.9.9.9'] })]);
   for (const address of ['10.0.0.1', 'fd00::1', '10.1.1.1']) {
     assert.equal(bestServiceByVip(state, '', ip(address), null), null);

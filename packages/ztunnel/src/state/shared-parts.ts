@@ -37,7 +37,10 @@ export class SharedParts {
       canonicalRevision: this.#text(given.canonicalRevision),
       workloadName: this.#text(given.workloadName),
       services: this.#servicesOf(given.services),
-      authorizationPolicies: this.#policies.take(given.authorizationPolicies.join('\n'), given.authorizationPolicies),
+      authorizationPolicies: this.#policies.take(
+        JSON.stringify(given.authorizationPolicies),
+        given.authorizationPolicies,
+      ),
       clusterId: this.#text(given.clusterId),
       locality: this.#locality(given.locality),
     };
@@ -49,7 +52,7 @@ export class SharedParts {
 
   #servicesOf(services: Workload['services']): Workload['services'] {
     let key = '';
-    for (const [name, ports] of services) key += `${name}=${portsKey(ports)}\n`;
+    for (const [name, ports] of services) key += `${JSON.stringify(name)}${portsKey(ports)}`;
     const known = this.#services.find(key);
     if (known !== undefined) return known;
     const shared = new Map<string, PortMap>();
@@ -59,20 +62,20 @@ export class SharedParts {
 
   #gateway(gateway: GatewayAddress | null): GatewayAddress | null {
     if (gateway === null) return null;
-    const { destination, hbonePort } = gateway;
-    const name =
-      destination.is === 'hostname'
-        ? `${destination.namespace}\n${destination.hostname}`
-        : `${destination.network}\n${destination.ip}`;
-    return this.#gateways.take(`${destination.is}\n${name}\n${hbonePort}`, gateway);
+    const { destination: to, hbonePort } = gateway;
+    const name = to.is === 'hostname' ? [to.namespace, to.hostname] : [to.network, String(to.ip)];
+    return this.#gateways.take(JSON.stringify([to.is, ...name, hbonePort]), gateway);
   }
 
   #locality(locality: Locality): Locality {
-    return this.#localities.take(`${locality.region}\n${locality.zone}\n${locality.subzone}`, locality);
+    return this.#localities.take(JSON.stringify([locality.region, locality.zone, locality.subzone]), locality);
   }
 }
 
-/** Starts over when it is full: what is in use stays in use, and the next ones share among themselves. */
+/**
+ * Keys are JSON where parts are put together: two that differ must not share, whatever characters are in them. It starts
+ * over when it is full: what is in use stays in use, and the next ones share among themselves.
+ */
 class Shared<Value> {
   readonly #known = new Map<string, Value>();
   readonly #max: number;

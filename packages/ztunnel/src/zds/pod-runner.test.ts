@@ -114,6 +114,7 @@ test('a pod that goes while it starts is stopped once it has', async () => {
   const run = runner.run('a', POD, namespace('a'));
   await tick();
   runner.stop('a', 'immediate');
+  assert.deepEqual(openNamespaces(), ['a'], 'the host still uses it');
   host.held.clear();
   assert.equal(await run, 'it is not wanted any more');
   await runner.settled();
