@@ -33,13 +33,13 @@ export const LIMIT_TABLE = {
     reason: 'distinct values, for each kind of part, that workloads have in common and keep once; then it starts over',
   },
   localFileMaxBytes: {
-    value: 64 * 1024 * 1024,
+    value: 4 * 1024 * 1024,
     unit: 'bytes',
     reason:
-      'a local mesh file is read at once and its tree is some twenty times as large; larger meshes have a control plane',
+      'a local mesh file has some 25,000 workloads then and takes seconds, in which its process does nothing else',
   },
   localFileNodesMax: {
-    value: 10_000_000,
+    value: 2_000_000,
     unit: 'count',
     reason: 'values read from a local mesh file: aliases of YAML can make a small file endless',
   },

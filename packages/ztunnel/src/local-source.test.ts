@@ -87,6 +87,19 @@ test('a mesh that is wrong from the start is not started', () => {
   assert.throws(() => missing.start(), { code: 'LOCAL_FILE_UNREADABLE', message: /^\/not\/there.yaml: ENOENT/ });
 });
 
+test(
+  'a file that is too large is not read',
+  withFolder((folder) => {
+    const path = join(folder, 'mesh.yaml');
+    writeFileSync(path, '{}'.padEnd(LIMITS.localFileMaxBytes));
+    const { source } = open(path);
+    source.start();
+    source.close();
+    writeFileSync(path, '{}'.padEnd(LIMITS.localFileMaxBytes + 1));
+    assert.throws(() => open(path).source.start(), { code: 'LOCAL_FILE_UNREADABLE', message: /are more than/ });
+  }),
+);
+
 describe('a file', () => {
   /** Nobody notifies: only looking finds what changed. */
   const look = (timers: ManualTimers) => timers.advance(LIMITS.localFilePollMs);

@@ -7,6 +7,7 @@ import type { Service } from '@ambit/model/service';
 import type { Workload } from '@ambit/model/workload';
 import type { SocketAddress } from '@ambit/net/engine';
 import type { Denial } from '@ambit/telemetry/access-log';
+import type { ByteCounts } from '@ambit/telemetry/traffic';
 import type { ResponseFlag } from '@ambit/telemetry/traffic-labels';
 import type { Baggage } from '@ambit/wire/baggage';
 
@@ -47,13 +48,6 @@ export interface ConnectionObserver {
   opened(facts: ConnectionFacts): ConnectionTracker;
   /** Turned away before it was clear where it goes. */
   rejected(direction: Direction, client: SocketAddress, destination: SocketAddress, reason: string): void;
-}
-
-export interface ByteCounts {
-  /** From the client. */
-  readonly receivedBytes: number;
-  /** To the client. */
-  readonly sentBytes: number;
 }
 
 export interface ConnectionTracker {
