@@ -21,7 +21,15 @@ test('h2spec finds no fault', async () => {
   const server = await listenForH2spec();
   try {
     const report = join(folder, 'report.xml');
-    await run(binary, ['--strict', '--timeout', ANSWER_TIMEOUT_S, '--port', String((server.address() as AddressInfo).port), '--junit-report', report]);
+    await run(binary, [
+      '--strict',
+      '--timeout',
+      ANSWER_TIMEOUT_S,
+      '--port',
+      String((server.address() as AddressInfo).port),
+      '--junit-report',
+      report,
+    ]);
     const cases = [...(await readFile(report, 'utf8')).matchAll(TESTCASE)];
     const failed = cases.filter(([, , , body]) => body);
     assert.deepEqual(

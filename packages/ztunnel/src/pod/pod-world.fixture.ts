@@ -8,7 +8,7 @@ import { formatIdentity } from '@ambit/model/identity';
 import type { Policy, PolicyMatch } from '@ambit/model/policy';
 import type { Service } from '@ambit/model/service';
 import type { Workload } from '@ambit/model/workload';
-import type { Connection, Duplex, Engine, Listener, Receiver, SocketAddress, TlsContext } from '@ambit/net/engine';
+import type { Connection, Engine, Listener, SocketAddress, TlsContext } from '@ambit/net/engine';
 import { type ConnectResponder, HBONE_PORT, HbonePool, HboneServer, type InboundCall } from '@ambit/net/hbone';
 import { HBONE_LIMITS, type HboneLimits } from '@ambit/net/limits';
 import { type MemoryEngine, MemoryNetwork, type MemoryNetworkOptions } from '@ambit/net/memory';
@@ -23,6 +23,7 @@ import type { ConnectionFacts, ConnectionFailure, ConnectionObserver, Connection
 import { POD_LIMITS } from './limits.ts';
 import type { PodOptions } from './pod-context.ts';
 import { PodProxy } from './pod-proxy.ts';
+import { Redirected } from './redirected.fixture.ts';
 
 export const OWN_PORTS = [15_001, 15_006, HBONE_PORT];
 
@@ -352,52 +353,4 @@ export function policy(name: string, match: PolicyMatch | null, given: Partial<P
 
 export function bytes(count: number, seed = 1, end = true): Sending {
   return { bytes: count, seed, end };
-}
-
-/** A connection as redirection would bring it: it arrives somewhere else than it was meant for. */
-class Redirected implements Connection {
-  readonly #inner: Connection;
-  readonly local: SocketAddress = { ip: '127.0.0.1', port: OWN_PORTS[0]! };
-  readonly originalDestination: SocketAddress;
-
-  constructor(inner: Connection, originalDestination: SocketAddress) {
-    this.#inner = inner;
-    this.originalDestination = originalDestination;
-  }
-
-  get remote(): SocketAddress {
-    return this.#inner.remote;
-  }
-
-  get tls(): Connection['tls'] {
-    return this.#inner.tls;
-  }
-
-  receive(receiver: Receiver): void {
-    this.#inner.receive(receiver);
-  }
-
-  write(...given: Parameters<Duplex['write']>): void {
-    this.#inner.write(...given);
-  }
-
-  writableBytes(): number {
-    return this.#inner.writableBytes();
-  }
-
-  end(): void {
-    this.#inner.end();
-  }
-
-  resume(): void {
-    this.#inner.resume();
-  }
-
-  finish(error: AmbitError): void {
-    this.#inner.finish(error);
-  }
-
-  abort(error: AmbitError): void {
-    this.#inner.abort(error);
-  }
 }
