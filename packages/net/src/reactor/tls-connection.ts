@@ -22,8 +22,8 @@ import {
   BIO_SMALL_BYTES,
   FLUSH_EAGER_BYTES,
   HANDSHAKES_PER_TURN,
-  READ_BUDGET_BYTES,
   SETTLE_MS,
+  TLS_READ_BYTES,
   TLS_REASON_MAX_CHARS,
 } from './limits.ts';
 import type { Shared } from './shared.ts';
@@ -137,7 +137,7 @@ export class TlsConnection extends SocketConnection implements Borrower {
   pull(): void {
     const receiver = this.receiver as Receiver;
     if (this.closed || this.remoteEnded) return;
-    const credit = Math.min(receiver.creditBytes(), READ_BUDGET_BYTES);
+    const credit = Math.min(receiver.creditBytes(), TLS_READ_BYTES);
     if (this.closed) return;
     if (credit <= 0) {
       this.paused = true;
